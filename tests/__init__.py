@@ -1,0 +1,1 @@
+"""The tests: `tests/a/test_b.py` covers `src/mobilesync/a/b.py` and stands alone for it."""
