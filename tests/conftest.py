@@ -1,7 +1,8 @@
 """What every test shares: how Hypothesis runs.
 
-No deadlines, since a shared machine is slow for reasons that are not bugs. In CI the examples are the
-same on each run, so that a red build is about the change; `make fuzz` is where new ones are sought.
+No deadlines, since a shared machine is slow for reasons that are not bugs. In CI the examples are
+the same on each run, so that a red build is about the change; `make fuzz` is where new ones are
+sought.
 """
 
 import os

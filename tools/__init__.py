@@ -1,0 +1,1 @@
+"""What builds and watches the project, and is not shipped."""
