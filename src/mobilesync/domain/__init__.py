@@ -1,0 +1,1 @@
+"""The words of the system as values: names, channels, oplogs, sync points, rules, errors. Pure."""

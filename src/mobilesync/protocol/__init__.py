@@ -1,0 +1,1 @@
+"""The native protocol: messages, frames and the rules of a conversation. Normative text: spec/."""

@@ -1,0 +1,118 @@
+"""Messages to frames and back (spec §3).
+
+A frame is a 4-byte big-endian length and that many bytes of body; the body is one MessagePack
+array (messages.py). `FrameReader` cuts a byte stream into bodies without trusting the length.
+
+Invariant: nothing is buffered beyond one frame's bound plus what one `receive` call brought.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+from mobilesync.protocol.codes import CloseCode
+from mobilesync.protocol.errors import ProtocolFault
+from mobilesync.protocol.limits import FRAME_HEADER_BYTES
+from mobilesync.protocol.messages import OPTIONAL_TYPE_MIN, Id, Message, PushedOplog
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(cast("type[Message]", Message))
+_any_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_type_decoder = msgspec.msgpack.Decoder(int)
+_header = struct.Struct(">I")
+
+
+class _EncodedPush(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A Push whose oplogs are already encoded: each oplog is encoded once, whoever gets it."""
+
+    biz: str
+    target: str
+    after: Id
+    upto: Id
+    oplogs: list[msgspec.Raw]
+
+
+def encode(message: Message) -> bytes:
+    """The whole frame of `message`: header and body."""
+    body = _encoder.encode(message)
+    return _header.pack(len(body)) + body
+
+
+def encode_oplog(oplog: PushedOplog) -> bytes:
+    """One oplog as it stands inside a Push, for `encode_push`."""
+    return _encoder.encode(oplog)
+
+
+def encode_push(biz: str, target: str, after: int, upto: int, oplogs: Sequence[bytes]) -> bytes:
+    """The whole frame of a Push whose oplogs were encoded by `encode_oplog` before."""
+    raws = [msgspec.Raw(oplog) for oplog in oplogs]
+    body = _encoder.encode(_EncodedPush(biz, target, after, upto, raws))
+    return _header.pack(len(body)) + body
+
+
+def decode(body: bytes) -> Message | None:
+    """The message in one frame's body, or None for an optional message of an unknown type.
+
+    Raises ProtocolFault MALFORMED_FRAME when it is no message, INVALID_FIELD when a value is out
+    of bounds or of the wrong type.
+    """
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        _check_ignorable(body, error)
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolFault(CloseCode.MALFORMED_FRAME, f"not MessagePack: {error}") from None
+
+
+def _check_ignorable(body: bytes, error: msgspec.ValidationError) -> None:
+    try:
+        message_type = _type_decoder.decode(_any_decoder.decode(body)[0])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError):
+        detail = "not an array that begins with a message type"
+        raise ProtocolFault(CloseCode.MALFORMED_FRAME, detail) from None
+    if message_type >= OPTIONAL_TYPE_MIN:
+        return
+    # msgspec's sentence names the field and the rule, never the value: safe to send back.
+    raise ProtocolFault(CloseCode.INVALID_FIELD, str(error)[:200]) from None
+
+
+class FrameReader:
+    """Cuts a byte stream into frame bodies."""
+
+    def __init__(self, body_bytes_max: int) -> None:
+        self._buffer = bytearray()
+        self._body_bytes_max = body_bytes_max
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How many bytes of an unfinished frame are held."""
+        return len(self._buffer)
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """The bodies that are complete now, in order.
+
+        Raises ProtocolFault FRAME_TOO_LARGE as soon as a header announces too much, so that an
+        attacker cannot make the receiver buffer it; MALFORMED_FRAME for an empty body.
+        """
+        buffer = self._buffer
+        buffer += data
+        bodies: list[bytes] = []
+        begin = 0
+        while len(buffer) - begin >= FRAME_HEADER_BYTES:
+            (length,) = _header.unpack_from(buffer, begin)
+            if length > self._body_bytes_max:
+                detail = f"a frame of {length} bytes, the bound is {self._body_bytes_max}"
+                raise ProtocolFault(CloseCode.FRAME_TOO_LARGE, detail)
+            if length == 0:
+                raise ProtocolFault(CloseCode.MALFORMED_FRAME, "an empty frame")
+            end = begin + FRAME_HEADER_BYTES + length
+            if len(buffer) < end:
+                break
+            bodies.append(bytes(buffer[begin + FRAME_HEADER_BYTES : end]))
+            begin = end
+        if begin:
+            del buffer[:begin]
+        return bodies

@@ -1,0 +1,1 @@
+"""Where oplogs are kept: one contract (contract.py) and the stores that fulfil it."""

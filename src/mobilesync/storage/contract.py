@@ -1,0 +1,135 @@
+"""What every store promises (DESIGN.md §6). The contract suite runs over each implementation.
+
+Strategy: a store is the one owner of oplogs, heads, sync points and their journal. It gives the
+ids. It never pushes, decides who may see what, or looks at a payload.
+
+Invariants, which the suite checks:
+- what `append` has answered survives a power cut; what it has not answered may or may not;
+- `read` and `heads` show only what would survive a power cut, so that no device can ever hold an
+  oplog that the store forgets, and no id is given to two oplogs of one epoch;
+- ids of a channel are 1, 2, 3 … in the order of the `append` calls, and of the drafts inside one;
+- a sync point only moves forward;
+- after a write has failed, the store takes no more writes until it is opened again
+  (a failed fsync says nothing about what is on the disk), but it still reads.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.oplog import Appended, Draft, Oplog
+from mobilesync.domain.sync_point import Advance, Head, SyncPoint
+
+
+class Page(Struct, frozen=True):
+    """A part of a channel: all that is stored after the asked id, complete up to `upto`."""
+
+    oplogs: list[Oplog]
+    upto: int
+    """Equals the channel's last id when the page was not cut short by a bound."""
+
+
+class TrimReport(Struct, frozen=True):
+    """What one `trim` call did."""
+
+    oplogs: int
+    channels: int
+    """Channels looked at."""
+    finished: bool
+    """Whether the call came to the end of the store; the next call begins anew then."""
+
+
+class BackupReport(Struct, frozen=True):
+    """What a backup holds."""
+
+    path: Path
+    bytes: int
+    epoch: int
+
+
+class StoreStats(Struct, frozen=True):
+    """Figures for metrics and `doctor`; cheap to get."""
+
+    commits: int
+    """Group commits so far (each one fsync)."""
+    committed: int
+    """Oplogs in them."""
+    commit_s: float
+    """Seconds spent in them, in total."""
+    queued: int
+    """Drafts that wait for their commit."""
+    disk_bytes: int
+    failed: str = ""
+    """Why the store takes no more writes; empty while it does."""
+
+
+class Store(Protocol):
+    """Oplogs, heads, sync points and the journal of their advances, kept durably."""
+
+    @property
+    def lineage(self) -> tuple[int, ...]:
+        """The epochs of this store, the current one last."""
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """Store `drafts` and answer for each, in order. Durable when it returns.
+
+        A draft whose message id is already in its channel is not stored again: the answer is the
+        first one's id, marked as duplicate, and that one is durable too.
+        Cancelling the caller does not undo it.
+
+        Raises Overloaded when too much waits already, StoreUnavailable when the store takes no
+        writes (both: nothing was stored), OutcomeUnknown when the commit failed.
+        """
+
+    async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
+        """The heads of all channels of `targets`: one prefix scan each."""
+
+    async def read(self, channel: Channel, after: int, count_max: int, bytes_max: int) -> Page:
+        """Oplogs with an id above `after`, ascending; at most `count_max`, and no more once their
+        payloads reach `bytes_max`, but at least one if there is one.
+        """
+
+    def advance(self, advances: Sequence[Advance]) -> None:
+        """Move sync points forward and write the steps that moved them to the journal.
+
+        Not durable when it returns: rides along in the next commit, within 100 ms if there is
+        none. Losing it only causes a repeat that the SDK drops. An advance that moves neither
+        received nor processed forward in its epoch leaves no trace.
+        A new epoch replaces the point. Dropped, silently, when the store takes no writes.
+        """
+
+    async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
+        """The sync points of one device; includes advances that are not durable yet."""
+
+    async def journal(
+        self, channel: Channel, device: str, after: int, count_max: int
+    ) -> list[Advance]:
+        """Steps of a sync point whose received id is above `after`, oldest first."""
+
+    async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
+        """Forget oplogs that ended by `now_ms`: from each channel's beginning up to the first
+        that has not ended. Continues where the last call stopped; serves others meanwhile.
+
+        Frees the disk in time. Heads and ids stay; message ids are forgotten with their oplogs,
+        and journal entries too.
+        """
+
+    async def put_document(self, kind: str, key: str, value: bytes | None) -> None:
+        """Keep a small value (a sync config, an API key) under (kind, key); None deletes it.
+        Durable when it returns. Raises StoreUnavailable, OutcomeUnknown."""
+
+    async def documents(self, kind: str) -> dict[str, bytes]:
+        """All values of `kind`, by key."""
+
+    async def backup(self, path: Path) -> BackupReport:
+        """A consistent copy in `path`, a folder that does not exist yet, made while serving.
+        Holds everything appended before the call. Raises InvalidRequest, StoreUnavailable."""
+
+    def stats(self) -> StoreStats:
+        """Figures so far."""
+
+    async def close(self) -> None:
+        """Write what waits, then stop. Idempotent."""
