@@ -18,7 +18,7 @@ _FENCE = re.compile(r"^\s*(?:```|~~~)")
 _CODE = re.compile(r"`[^`]*`")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _LINE_REFERENCE = re.compile(r"[\w-]\.(?:py|md|toml|js|rs|go):\d+\b")
-_MACHINE_PATH = re.compile(r"(?<![\w.$}])/(?:work|root)/")
+_MACHINE_PATH = re.compile(r"(?<![\w.$})])/(?:work|root)/")
 
 
 def check(tree: SourceTree) -> Iterator[Finding]:
