@@ -30,6 +30,7 @@ class CloseCode(IntEnum):
     RATE_LIMITED = 1006
     STORE_UNAVAILABLE = 1007
     HELLO_TIMEOUT = 1008
+    REPLACED = 1009
 
     TOKEN_INVALID = 2000
     TOKEN_EXPIRED = 2001
@@ -42,8 +43,7 @@ class CloseCode(IntEnum):
     UNEXPECTED_MESSAGE = 3002
     UNSUPPORTED_VERSION = 3003
     UNKNOWN_APP = 3004
-    REPLACED = 3005
-    INVALID_FIELD = 3006
+    INVALID_FIELD = 3005
 
 
 MEANINGS: dict[CloseCode, str] = {
@@ -56,6 +56,7 @@ MEANINGS: dict[CloseCode, str] = {
     CloseCode.RATE_LIMITED: "the device sent more messages than it may",
     CloseCode.STORE_UNAVAILABLE: "the server cannot read its store now",
     CloseCode.HELLO_TIMEOUT: "no Hello arrived in time",
+    CloseCode.REPLACED: "the same device has connected again, elsewhere; come back slowly",
     CloseCode.TOKEN_INVALID: "the token is malformed, or its signature is wrong",
     CloseCode.TOKEN_EXPIRED: "the token has expired or is not valid yet",
     CloseCode.TOKEN_AUDIENCE: "the token was made for another audience or by another issuer",
@@ -66,7 +67,6 @@ MEANINGS: dict[CloseCode, str] = {
     CloseCode.UNEXPECTED_MESSAGE: "the message is not allowed in this state or direction",
     CloseCode.UNSUPPORTED_VERSION: "no protocol version is spoken by both sides",
     CloseCode.UNKNOWN_APP: "the server does not serve this app",
-    CloseCode.REPLACED: "the same device has connected again, elsewhere",
     CloseCode.INVALID_FIELD: "a field's value breaks a rule of the protocol",
 }
 assert set(MEANINGS) == set(CloseCode), "every code needs its meaning"
