@@ -1,7 +1,7 @@
 #!/bin/sh
-# Print the Python that .venv is made with: $PYTHON if it is set, else the first of the names below that
-# really runs (a version switcher may leave a name behind that does not), is 3.11 or newer, and can make
-# a virtual environment. Else say what to do, and fail.
+# Print the Python that .venv is made with: $PYTHON if it is set, else the first of the names below
+# that really runs (a version switcher may leave a name behind that does not), is 3.11 or newer, and
+# can make a virtual environment. Else say what to do, and fail.
 set -u
 
 ok='import sys; sys.exit(sys.version_info < (3, 11))'
@@ -18,7 +18,7 @@ for python in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
 done
 
 if [ -n "$incomplete" ]; then
-    echo "$incomplete cannot make virtual environments: its module venv or ensurepip is missing." >&2
+    echo "$incomplete cannot make a virtual environment: it lacks venv or ensurepip." >&2
     echo "On Debian or Ubuntu: apt-get install python3-venv" >&2
 elif [ -n "${PYTHON:-}" ]; then
     echo "PYTHON=$PYTHON does not run, or is older than Python 3.11." >&2

@@ -4,9 +4,9 @@ Those tests run the real server on a FUSE file system of ours that forgets what 
 need Debian's fuse3 with its headers, and then the extra `crash`, which is compiled against them.
 
 Strategy: look first. Install Debian's packages only as root on a Debian-like system and only if
-something is missing; then install the extra. On a developer's own machine whatever stays missing is
-told in one sentence and its tests are skipped; in CI (`CI=true`) it is a failure, because a test that
-CI always skips proves nothing.
+something is missing; then install the extra. On a developer's own machine whatever stays missing
+is told in one sentence and its tests are skipped; in CI (`CI=true`) it is a failure, because a
+test that CI always skips proves nothing.
 """
 
 import importlib.util

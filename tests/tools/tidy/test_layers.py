@@ -43,7 +43,9 @@ def test_arrows_to_the_left_to_oneself_and_to_the_root_are_fine(plant: Plant) ->
         {
             f"{P}/__init__.py": "__version__ = '1'\n",
             f"{P}/protocol/codec.py": "from mobilesync import __version__\n",
-            f"{P}/engine/pump.py": "import mobilesync.protocol.codec\nimport mobilesync.engine.waker\n",
+            f"{P}/engine/pump.py": (
+                "import mobilesync.protocol.codec\nimport mobilesync.engine.waker\n"
+            ),
             f"{P}/engine/waker.py": "import asyncio\n",
             f"{P}/testing/world.py": "import mobilesync.cli.serve\n",
         }
