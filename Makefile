@@ -17,7 +17,7 @@ run: $(VENV)/.server ## watch the whole path at work: the demo
 	@$(VENV)/bin/mobilesync demo $(ARGS)
 
 test: check ## check, then run every test (ARGS="-k name" for fewer)
-	@$(PY) -m pytest -q --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PY) -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types and house rules, without running a test
 	@$(PY) -m ruff check --quiet $(CODE)
@@ -42,7 +42,9 @@ bench: $(VENV)/.dev ## every benchmark, each beside its floor
 	@$(PY) -m benchmarks $(ARGS)
 
 fuzz: $(VENV)/.dev ## look for new inputs that break the protocol
-	@$(PY) -m pytest --hypothesis-profile=fuzz --timeout=1800 tests/protocol $(ARGS)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@$(PY) -m tools.fuzz_codec $(ARGS)
+	@$(PY) -m pytest --hypothesis-profile=fuzz --timeout=1800 tests/protocol
 
 soak: $(VENV)/.dev ## the tests that take minutes
 	@$(PY) -m pytest -m soak --timeout=3600 $(ARGS)
