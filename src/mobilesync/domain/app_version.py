@@ -11,7 +11,9 @@ from functools import total_ordering
 
 from mobilesync.domain.errors import InvalidRequest
 
-_FORM = re.compile(r"v?(\d{1,9}(?:\.\d{1,9}){0,7})(?:-([0-9A-Za-z.-]{1,40}))?(?:\+[0-9A-Za-z.-]*)?")
+_FORM = re.compile(
+    r"v?(\d{1,18}(?:\.\d{1,18}){0,7})(?:-([0-9A-Za-z.-]{1,40}))?(?:\+[0-9A-Za-z.-]*)?"
+)
 
 
 @total_ordering

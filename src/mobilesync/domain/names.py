@@ -13,6 +13,7 @@ _APP = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _BIZ = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 MESSAGE_ID_BYTES_MAX = limits.MESSAGE_ID_CHARS_MAX
+OWNER_BYTES_MAX = limits.OWNER_CHARS_MAX
 
 
 def check_app(name: str) -> str:
@@ -33,8 +34,9 @@ def check_biz(name: str) -> str:
 
 def check_owner(name: str, field: str) -> str:
     """`name`, a user id or a device id, or InvalidRequest; `field` says which."""
-    if not 1 <= len(name) <= limits.OWNER_CHARS_MAX or _CONTROL.search(name):
-        hint = f"1 to {limits.OWNER_CHARS_MAX} characters without control characters"
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if not 1 <= size <= OWNER_BYTES_MAX or _CONTROL.search(name):
+        hint = f"1 to {OWNER_BYTES_MAX} bytes of UTF-8 without control characters"
         raise InvalidRequest(f"not a {field} id", field=field, hint=hint)
     return name
 

@@ -30,6 +30,8 @@ def check_sync_config(config: SyncConfig) -> SyncConfig:
     if not 1 <= config.retention_s <= RETENTION_S_MAX:
         hint = f"1 to {RETENTION_S_MAX} seconds (30 days)"
         raise InvalidRequest("retention out of range", field="retention_s", hint=hint)
+    if config.status not in {"online", "offline"}:
+        raise InvalidRequest("not a status", field="status", hint="online or offline")
     if len(config.description) > 1000:
         raise InvalidRequest("description too long", field="description", hint="up to 1000")
     return config

@@ -1,8 +1,8 @@
 """Where a device continues: sync points, heads, and what becomes of a point after a restore.
 
 Strategy: a store has a *lineage* of epochs; a restore adds a new one. When a channel gets its
-first oplog in a new epoch, its head remembers the *fork*: the last id that the old epoch and the
-new one share. So a device that comes with an old epoch is told exactly how much of what it holds
+first oplog in a new epoch, its head remembers the *fork*: in which old epoch the ids up to here
+were given. So a device that comes with an old epoch is told exactly how much of what it holds
 is still true, and continues from there: nothing is lost and nothing it finished is repeated.
 
 Invariants:
@@ -19,7 +19,7 @@ from mobilesync.protocol.codes import ResetReason
 
 
 class Fork(Struct, frozen=True, array_like=True):
-    """`last` is the highest id that `epoch` shares with the epochs after it."""
+    """`last` is the highest id that was given in `epoch` and is still true in the epochs after."""
 
     epoch: int
     last: int
@@ -95,9 +95,12 @@ def _shared(epoch: int, head: Head | None, lineage: Sequence[int]) -> int:
     """The highest id of the channel that `epoch` has in common with the current epoch."""
     if head is None:
         return 0
-    begin = lineage.index(epoch)
-    later = set(lineage[begin:])
-    return min((fork.last for fork in head.forks if fork.epoch in later), default=head.last)
+    # What the current timeline was given up to `epoch` was in the backup that ended it, so that
+    # epoch's devices know it; what was given later they know under other oplogs, if at all.
+    known = lineage[: lineage.index(epoch) + 1]
+    if head.epoch in known:
+        return head.last
+    return max((fork.last for fork in head.forks if fork.epoch in known), default=0)
 
 
 def next_head(head: Head | None, epoch: int, last: int) -> Head:

@@ -7,21 +7,24 @@ Invariant: nothing is buffered beyond one frame's bound plus what one `receive` 
 """
 
 import struct
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import cast, get_args
 
 import msgspec
 
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.protocol.errors import ProtocolFault
 from mobilesync.protocol.limits import FRAME_HEADER_BYTES
-from mobilesync.protocol.messages import OPTIONAL_TYPE_MIN, Id, Message, PushedOplog
+from mobilesync.protocol.messages import OPTIONAL_TYPE_MIN, Hello, Id, Message, PushedOplog
+from mobilesync.protocol.rules import check
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(cast("type[Message]", Message))
 _any_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _type_decoder = msgspec.msgpack.Decoder(int)
 _header = struct.Struct(">I")
+_KNOWN_TYPES = frozenset(kind.__struct_config__.tag for kind in get_args(Message))
+_ATTRIBUTES_INDEX = Hello.__struct_fields__.index("attributes") + 1
 
 
 class _EncodedPush(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -55,16 +58,34 @@ def encode_push(biz: str, target: str, after: int, upto: int, oplogs: Sequence[b
 def decode(body: bytes) -> Message | None:
     """The message in one frame's body, or None for an optional message of an unknown type.
 
-    Raises ProtocolFault MALFORMED_FRAME when it is no message, INVALID_FIELD when a value is out
-    of bounds or of the wrong type.
+    Raises ProtocolFault MALFORMED_FRAME when it is no message, UNEXPECTED_MESSAGE for an unknown
+    type that is not optional, INVALID_FIELD when a value is of the wrong type, out of bounds, or
+    contradicts another (rules.py).
     """
     try:
-        return _decoder.decode(body)
+        message = _decoder.decode(body)
     except msgspec.ValidationError as error:
         _check_ignorable(body, error)
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolFault(CloseCode.MALFORMED_FRAME, f"not MessagePack: {error}") from None
+    check(message)
+    if type(message) is Hello and message.attributes:
+        _check_keys(body, len(message.attributes))
+    return message
+
+
+def _check_keys(body: bytes, count: int) -> None:
+    """Refuse an attribute that is said twice: receivers would differ in which one they take."""
+    attributes = bytes(_any_decoder.decode(body)[_ATTRIBUTES_INDEX])
+    first = attributes[0]
+    if first & 0xF0 == 0x80:
+        said = first & 0x0F
+    else:
+        assert first in {0xDE, 0xDF}, "msgspec has read a map here"
+        said = int.from_bytes(attributes[1 : 3 if first == 0xDE else 5], "big")
+    if said != count:
+        raise ProtocolFault(CloseCode.INVALID_FIELD, "an attribute is given twice")
 
 
 def _check_ignorable(body: bytes, error: msgspec.ValidationError) -> None:
@@ -75,6 +96,9 @@ def _check_ignorable(body: bytes, error: msgspec.ValidationError) -> None:
         raise ProtocolFault(CloseCode.MALFORMED_FRAME, detail) from None
     if message_type >= OPTIONAL_TYPE_MIN:
         return
+    if message_type not in _KNOWN_TYPES:
+        detail = f"message type {message_type} is unknown and not optional"
+        raise ProtocolFault(CloseCode.UNEXPECTED_MESSAGE, detail) from None
     # msgspec's sentence names the field and the rule, never the value: safe to send back.
     raise ProtocolFault(CloseCode.INVALID_FIELD, str(error)[:200]) from None
 
@@ -91,28 +115,28 @@ class FrameReader:
         """How many bytes of an unfinished frame are held."""
         return len(self._buffer)
 
-    def receive(self, data: bytes) -> list[bytes]:
-        """The bodies that are complete now, in order.
+    def receive(self, data: bytes) -> Iterator[bytes]:
+        """The bodies that are complete now, in order; whoever stops early reads no further.
 
         Raises ProtocolFault FRAME_TOO_LARGE as soon as a header announces too much, so that an
-        attacker cannot make the receiver buffer it; MALFORMED_FRAME for an empty body.
+        attacker cannot make the receiver buffer it; MALFORMED_FRAME for an empty body. Bodies
+        before the fault come first, however the network has cut the bytes.
         """
         buffer = self._buffer
         buffer += data
-        bodies: list[bytes] = []
         begin = 0
-        while len(buffer) - begin >= FRAME_HEADER_BYTES:
-            (length,) = _header.unpack_from(buffer, begin)
-            if length > self._body_bytes_max:
-                detail = f"a frame of {length} bytes, the bound is {self._body_bytes_max}"
-                raise ProtocolFault(CloseCode.FRAME_TOO_LARGE, detail)
-            if length == 0:
-                raise ProtocolFault(CloseCode.MALFORMED_FRAME, "an empty frame")
-            end = begin + FRAME_HEADER_BYTES + length
-            if len(buffer) < end:
-                break
-            bodies.append(bytes(buffer[begin + FRAME_HEADER_BYTES : end]))
-            begin = end
-        if begin:
+        try:
+            while len(buffer) - begin >= FRAME_HEADER_BYTES:
+                (length,) = _header.unpack_from(buffer, begin)
+                if length > self._body_bytes_max:
+                    detail = f"a frame of {length} bytes, the bound is {self._body_bytes_max}"
+                    raise ProtocolFault(CloseCode.FRAME_TOO_LARGE, detail)
+                if length == 0:
+                    raise ProtocolFault(CloseCode.MALFORMED_FRAME, "an empty frame")
+                body_begin = begin + FRAME_HEADER_BYTES
+                if len(buffer) < body_begin + length:
+                    break
+                begin = body_begin + length
+                yield bytes(memoryview(buffer)[body_begin:begin])
+        finally:
             del buffer[:begin]
-        return bodies

@@ -5,7 +5,8 @@ simulator) moves the bytes. Timeouts belong to the driver too; the rule for them
 
 Invariants:
 - every message, sent or received, is a step in `TRANSITIONS`, else it is refused;
-- after Close or a fault nothing more is accepted or produced.
+- what `send` produces is accepted by a peer of our own version: bounds hold in both directions;
+- after Close nothing is accepted or produced; after a fault only a Close is produced.
 """
 
 from mobilesync.protocol import limits
@@ -24,12 +25,13 @@ _BODY_BYTES_MAX = {
 class Connection:
     """The protocol state of one end of one connection."""
 
-    __slots__ = ("_reader", "role", "state")
+    __slots__ = ("_faulted", "_reader", "role", "state")
 
     def __init__(self, role: Role) -> None:
         self.role = role
         self.state = ConversationState.NEW
         self._reader = FrameReader(_BODY_BYTES_MAX[role])
+        self._faulted = False
 
     def closed(self) -> bool:
         """Whether nothing more may be said."""
@@ -41,19 +43,23 @@ class Connection:
         Raises ProtocolFault when the peer breaks the protocol: send `fault.code` in a Close and
         end the connection. Messages that came before the fault in the same `data` are lost with
         it, which is harmless: whatever they acked is said again in the next Hello.
-        Data after Close is ignored.
+        Data after Close or after a fault is ignored.
         """
-        if self.closed():
+        if self._faulted or self.closed():
             return []
         messages: list[Message] = []
-        for body in self._reader.receive(data):
-            message = decode(body)
-            if message is None:
-                continue
-            self._step(self.role.other, message, ProtocolFault)
-            messages.append(message)
-            if self.closed():
-                break
+        try:
+            for body in self._reader.receive(data):
+                message = decode(body)
+                if message is None:
+                    continue
+                self.state = self._after(self.role.other, message, ProtocolFault)
+                messages.append(message)
+                if self.closed():
+                    break
+        except ProtocolFault:
+            self._faulted = True
+            raise
         return messages
 
     def receive_eof(self) -> None:
@@ -64,20 +70,46 @@ class Connection:
             raise ProtocolFault(CloseCode.MALFORMED_FRAME, "the stream ended inside a frame")
 
     def send(self, message: Message) -> bytes:
-        """The bytes of `message`. Raises MessageRefused if it may not be said now."""
-        self._step(self.role, message, MessageRefused)
-        return encode(message)
+        """The bytes of `message`.
+
+        Raises MessageRefused, and nothing has changed: UNEXPECTED_MESSAGE if it may not be said
+        now, INVALID_FIELD if a field is out of bounds, FRAME_TOO_LARGE if it is as a whole.
+        """
+        if self._faulted and not isinstance(message, Close):
+            raise MessageRefused(CloseCode.UNEXPECTED_MESSAGE, "only Close follows a fault")
+        next_state = self._after(self.role, message, MessageRefused)
+        frame = _checked_frame(message, _BODY_BYTES_MAX[self.role.other])
+        self.state = next_state
+        return frame
 
     def may_push(self) -> bool:
         """Whether frames made by `encode_push` may be sent now, without passing through `send`."""
-        return (self.role, Push) in TRANSITIONS[self.state]
+        return not self._faulted and (self.role, Push) in TRANSITIONS[self.state]
 
-    def _step(self, sender: Role, message: Message, error: type[ProtocolFault]) -> None:
+    def _after(
+        self, sender: Role, message: Message, error: type[ProtocolFault]
+    ) -> ConversationState:
+        """The state after `message`, if it may be said now."""
         next_state = TRANSITIONS[self.state].get((sender, type(message)))
         if next_state is None:
             detail = f"{type(message).__name__} from the {sender.value} while {self.state.value}"
             raise error(CloseCode.UNEXPECTED_MESSAGE, detail)
-        self.state = next_state
+        return next_state
+
+
+def _checked_frame(message: Message, body_bytes_max: int) -> bytes:
+    """The frame of `message`, which the peer is sure to accept."""
+    try:
+        frame = encode(message)
+        decode(frame[limits.FRAME_HEADER_BYTES :])
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise MessageRefused(CloseCode.INVALID_FIELD, f"cannot be encoded: {error}") from None
+    except ProtocolFault as fault:
+        raise MessageRefused(fault.code, fault.detail) from None
+    if len(frame) - limits.FRAME_HEADER_BYTES > body_bytes_max:
+        detail = f"a frame of {len(frame)} bytes, the bound is {body_bytes_max}"
+        raise MessageRefused(CloseCode.FRAME_TOO_LARGE, detail)
+    return frame
 
 
 def close_for(fault: ProtocolFault) -> Close:

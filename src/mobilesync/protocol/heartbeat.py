@@ -3,7 +3,8 @@
 Strategy: the client owns the timer and announces its next beat in each Ping, so the server needs
 no timer of its own per connection: it compares `deadline_s` with when it last heard anything.
 The client's interval adapts to the network as WeChat's mars does: after a few beats that came
-through it tries a longer one, and when a longer one kills the link it settles just under it.
+through it tries a longer one, and when a longer one kills the link it settles just under it. One
+unlucky loss must not last for ever, so after many beats there it forgets and tries again.
 
 Pure functions and a value: no clock, no randomness.
 """
@@ -15,6 +16,7 @@ GRACE_S = 30
 STABLE_BEATS = 3
 STEP_S = 60
 BACK_OFF_S = 20
+FORGET_BEATS = 20
 
 
 def deadline_s(next_beat_s: int, beat_max_s: int) -> float:
@@ -46,15 +48,23 @@ class Rhythm:
         if self.ceiling_s:
             top = min(top, max(self.beat_min_s, self.ceiling_s - BACK_OFF_S))
         longer = min(top, self.interval_s + STEP_S)
-        # At the top there is nothing left to try: the count stays, so that it cannot overflow.
         if longer <= self.interval_s:
-            return replace(self, stable=STABLE_BEATS - 1)
+            # Just under what failed: the network may have changed since.
+            if self.ceiling_s and self.stable + 1 >= FORGET_BEATS:
+                return replace(self, stable=0, ceiling_s=0)
+            # At the very top the count stays, so that it cannot overflow.
+            stable = self.stable + 1 if self.ceiling_s else STABLE_BEATS - 1
+            return replace(self, stable=stable)
         return replace(self, interval_s=longer, stable=0)
 
     def lost(self) -> "Rhythm":
-        """After a Pong that did not come: a shorter interval, and remember what was too long."""
+        """After a Pong that did not come: a shorter interval, and remember what was too long.
+
+        At the shortest interval the loss says nothing about the interval.
+        """
         shorter = max(self.beat_min_s, self.interval_s - STEP_S)
-        return replace(self, interval_s=shorter, stable=0, ceiling_s=self.interval_s)
+        ceiling_s = self.interval_s if shorter < self.interval_s else self.ceiling_s
+        return replace(self, interval_s=shorter, stable=0, ceiling_s=ceiling_s)
 
 
 def rhythm(beat_min_s: int, beat_max_s: int) -> Rhythm:

@@ -22,13 +22,15 @@ CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024
 
 POINTS_MAX = 1024
 """Sync points in one Hello or Bind, and entries in one Ack."""
+BIZZES_MAX = POINTS_MAX // 3
+"""Bizzes in one app: a device has up to three channels of each, and Hello must hold them all."""
 OPLOGS_MAX = 10_000
 """Oplogs in one Push."""
 
 TOKEN_CHARS_MAX = 8 * 1024
 BIZ_CHARS_MAX = 64
 OWNER_CHARS_MAX = 128
-"""A user id or a device id."""
+"""A user id or a device id: so many bytes of UTF-8, hence no more characters (spec §1.2)."""
 TARGET_CHARS_MAX = OWNER_CHARS_MAX + len("device:")
 ATTRIBUTE_CHARS_MAX = 64
 """Operating system, app version, SDK name, and the names of custom attributes."""
@@ -42,4 +44,6 @@ BEAT_S_MAX = 3600
 RETRY_MS_MAX = 24 * 3600 * 1000
 
 assert PAYLOAD_BYTES_MAX * 2 < CLIENT_FRAME_BYTES_MAX, "one payload and its frame must fit"
-assert POINTS_MAX * (BIZ_CHARS_MAX + TARGET_CHARS_MAX + 32) <= SERVER_FRAME_BYTES_MAX
+_POINT_BYTES_MAX = BIZ_CHARS_MAX + TARGET_CHARS_MAX + 32
+assert POINTS_MAX * _POINT_BYTES_MAX + TOKEN_CHARS_MAX + 12 * 1024 <= SERVER_FRAME_BYTES_MAX
+assert 3 * BIZZES_MAX <= POINTS_MAX
