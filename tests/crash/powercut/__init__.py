@@ -5,8 +5,9 @@ states, what programs see and what the platters hold; only a sync moves the one 
 the cut, every further operation fails with EIO, and the backing directory receives what the
 platters held. Mounting the backing directory again shows what a machine sees after power returns.
 
-The rooms: `node` (one file or directory), `disk` (names, syncs, bounds), `faults` (the switches),
-`survival` (what a cut leaves), `backing` (to and from a real directory): pure but for the last.
+The rooms: `node` (one file or directory), `journal` (changes of names), `disk` (operations, syncs,
+bounds), `faults` (the switches), `survival` (what a cut leaves), `backing` (to and from a real
+directory): pure but for the last.
 `operations` and `__main__` are a thin FUSE shell, `mount` is what tests use.
 
 Two models of names. `journal` (default) is what ext4 and xfs do: changes of names are journaled

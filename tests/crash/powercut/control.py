@@ -84,7 +84,7 @@ class Control:
                 "nodes": len(disk.nodes),
                 "used_bytes": disk.used_bytes,
                 "pending_bytes": disk.pending_bytes,
-                "pending_names": len(disk.journal),
+                "pending_names": len(disk.journal.pending),
             }
         )
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tests.crash.powercut.faults import Faults
+from tests.crash.powercut.journal import Entry, Journal
 from tests.crash.powercut.node import Attributes, Node, Truncate, Write
 
 Model = Literal["journal", "strict"]
@@ -31,15 +32,6 @@ CAPACITY_BYTES = 2 << 30
 PENDING_BYTES_MAX = 256 << 20
 PENDING_NAMES_MAX = 100_000
 NAME_BYTES_MAX = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """One change of names, all or nothing: entries set to an inode, or to None (gone)."""
-
-    order: int
-    entries: tuple[tuple[int, bytes, int | None], ...]
-    touches: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -64,7 +56,7 @@ class Disk:
     faults: Faults = field(default_factory=Faults)
     counts: Counts = field(default_factory=Counts)
     nodes: dict[int, Node] = field(default_factory=dict)
-    journal: list[Naming] = field(default_factory=list)
+    journal: Journal = field(init=False)
     used_bytes: int = 0
     pending_bytes: int = 0
     _order: int = 0
@@ -75,6 +67,7 @@ class Disk:
         root = Node(ROOT, is_dir=True, attributes=Attributes(stat.S_IFDIR | 0o755))
         root.links = root.durable_links = 1
         self.nodes[ROOT] = root
+        self.journal = Journal(self.nodes)
 
     # Looking
 
@@ -105,30 +98,30 @@ class Disk:
     def create(self, parent: int, name: bytes, mode: int) -> Node:
         """A new empty file or directory, as `mode` says. It is pending until it is synced."""
         directory = self._directory(parent)
-        self._check_new(directory, name)
+        _check_new(directory, name)
         self._last_ino += 1
         now = self.now_ns()
         attributes = Attributes(mode, atime_ns=now, mtime_ns=now, ctime_ns=now)
         node = Node(self._last_ino, is_dir=stat.S_ISDIR(mode), attributes=attributes)
         self.nodes[node.ino] = node
-        self._rename_entries((parent, name, node.ino))
+        self._set_entries((parent, name, node.ino))
         return node
 
     def link(self, ino: int, parent: int, name: bytes) -> Node:
         node = self._file(ino)
-        self._check_new(self._directory(parent), name)
-        self._rename_entries((parent, name, ino))
+        _check_new(self._directory(parent), name)
+        self._set_entries((parent, name, ino))
         return node
 
     def unlink(self, parent: int, name: bytes) -> None:
         if self.lookup(parent, name).is_dir:
             raise OSError(errno.EISDIR, "is a directory")
-        self._rename_entries((parent, name, None))
+        self._set_entries((parent, name, None))
 
     def rmdir(self, parent: int, name: bytes) -> None:
         node = self.lookup(parent, name)
-        self._check_empty_directory(node)
-        self._rename_entries((parent, name, None))
+        _check_empty_directory(node)
+        self._set_entries((parent, name, None))
 
     def rename(
         self, parent: int, name: bytes, new_parent: int, new_name: bytes, *, replace: bool = True
@@ -137,7 +130,7 @@ class Disk:
         node = self.lookup(parent, name)
         target_ino = self._directory(new_parent).entries.get(new_name)
         if target_ino is None:
-            self._check_new(self.nodes[new_parent], new_name)
+            _check_new(self.nodes[new_parent], new_name)
         else:
             if not replace:
                 raise OSError(errno.EEXIST, "the new name exists")
@@ -145,10 +138,10 @@ class Disk:
                 return
             target = self.nodes[target_ino]
             if node.is_dir:
-                self._check_empty_directory(target)
+                _check_empty_directory(target)
             elif target.is_dir:
                 raise OSError(errno.EISDIR, "a file cannot replace a directory")
-        self._rename_entries((parent, name, None), (new_parent, new_name, node.ino))
+        self._set_entries((parent, name, None), (new_parent, new_name, node.ino))
 
     # Contents
 
@@ -182,7 +175,8 @@ class Disk:
         node = self.nodes.get(ino)
         if node is not None and node.opens:
             node.opens -= 1
-            self._reap()
+            if not node.links:
+                self._reap()
 
     # Syncs
 
@@ -202,9 +196,10 @@ class Disk:
 
     def sync_all(self) -> None:
         """sync(2): everything visible becomes durable."""
-        self._commit(len(self.journal))
+        self.journal.commit_all()
         for node in tuple(self.nodes.values()):
             self.pending_bytes -= node.sync()
+        self._reap()
 
     # Inside
 
@@ -213,65 +208,22 @@ class Disk:
         self.pending_bytes -= written
         self.counts.synced_bytes += written
         if self.model == "journal":
-            newest_first = reversed(range(len(self.journal)))
-            touching = (i for i in newest_first if node.ino in self.journal[i].touches)
-            self._commit(next(touching, -1) + 1)
+            self.journal.commit_for(node.ino)
         elif node.is_dir:
-            self._commit_directory(node.ino)
-
-    def _commit(self, count: int) -> None:
-        """Make the journal's first `count` changes of names durable."""
-        for naming in self.journal[:count]:
-            for parent, name, ino in naming.entries:
-                self._set_durable(parent, name, ino)
-        del self.journal[:count]
+            self.journal.commit_directory(node.ino)
         self._reap()
 
-    def _commit_directory(self, ino: int) -> None:
-        """Make this directory's names durable, and forget how they came about."""
-        kept = []
-        for naming in self.journal:
-            rest = tuple(entry for entry in naming.entries if entry[0] != ino)
-            for parent, name, target in naming.entries:
-                if parent == ino:
-                    self._set_durable(parent, name, target)
-            if rest:
-                kept.append(Naming(naming.order, rest, naming.touches))
-        self.journal[:] = kept
-        self._reap()
-
-    def _set_durable(self, parent: int, name: bytes, ino: int | None) -> None:
-        entries = self.nodes[parent].durable_entries
-        old = entries.pop(name, None)
-        if old is not None:
-            self.nodes[old].durable_links -= 1
-        if ino is not None:
-            entries[name] = ino
-            self.nodes[ino].durable_links += 1
-
-    def _rename_entries(self, *entries: tuple[int, bytes, int | None]) -> None:
+    def _set_entries(self, *entries: Entry) -> None:
         """Make a change of names visible, and journal it."""
-        touches = set()
         now = self.now_ns()
-        for parent, name, ino in entries:
-            directory = self.nodes[parent]
-            old = directory.entries.pop(name, None)
-            if old is not None:
-                touches.add(old)
-                self.nodes[old].links -= 1
-                if not self.nodes[old].links:
-                    self._orphans.add(old)
-            if ino is not None:
-                directory.entries[name] = ino
-                touches.add(ino)
-                self.nodes[ino].links += 1
-                self._orphans.discard(ino)
-            touches.add(parent)
-            directory.attributes.mtime_ns = directory.attributes.ctime_ns = now
-        self.journal.append(Naming(self._next_order(), entries, frozenset(touches)))
-        if len(self.journal) > PENDING_NAMES_MAX:
+        self._orphans |= self.journal.change(self._next_order(), entries)
+        for parent, _, _ in entries:
+            attributes = self.nodes[parent].attributes
+            attributes.mtime_ns = attributes.ctime_ns = now
+        if len(self.journal.pending) > PENDING_NAMES_MAX:
             self.counts.write_backs += 1
-            self._commit(len(self.journal))
+            self.journal.commit_all()
+            self._reap()
 
     def _write_back(self) -> None:
         """Relieve the memory as a kernel does: write what pends without being asked."""
@@ -282,11 +234,10 @@ class Disk:
         """Forget nodes that nothing leads to any more."""
         if not self._orphans:
             return
-        named = {ino for naming in self.journal for _, _, ino in naming.entries if ino is not None}
-        parents = {parent for naming in self.journal for parent, _, _ in naming.entries}
-        for ino in tuple(self._orphans):
+        needed = self.journal.needed()
+        for ino in sorted(self._orphans, reverse=True):
             node = self.nodes[ino]
-            if node.opens or node.durable_links or ino in named or ino in parents:
+            if node.links or node.opens or node.durable_links or ino in needed:
                 continue
             self._orphans.discard(ino)
             self.pending_bytes -= node.fail_sync()
@@ -307,28 +258,30 @@ class Disk:
             raise OSError(errno.EISDIR, "is a directory")
         return node
 
-    def _check_new(self, directory: Node, name: bytes) -> None:
-        if name in directory.entries:
-            raise OSError(errno.EEXIST, "the name exists")
-        if len(name) > NAME_BYTES_MAX:
-            raise OSError(errno.ENAMETOOLONG, "the name is too long")
-        if not directory.links:
-            raise OSError(errno.ENOENT, "the directory was removed")
-
-    def _check_empty_directory(self, node: Node) -> None:
-        if not node.is_dir:
-            raise OSError(errno.ENOTDIR, "not a directory")
-        if node.entries:
-            raise OSError(errno.ENOTEMPTY, "directory not empty")
-
     def _check_growth(self, node: Node, size: int) -> None:
         """Account for a file that grows to `size`, or refuse."""
         growth = size - node.size
         if growth > 0:
-            if self.faults.full or self.used_bytes + growth > self.capacity_bytes:
+            if self.faults.full or growth > self.free_bytes:
                 raise OSError(errno.ENOSPC, "no space left on the disk")
             self.used_bytes += growth
 
     def _next_order(self) -> int:
         self._order += 1
         return self._order
+
+
+def _check_new(directory: Node, name: bytes) -> None:
+    if name in directory.entries:
+        raise OSError(errno.EEXIST, "the name exists")
+    if len(name) > NAME_BYTES_MAX:
+        raise OSError(errno.ENAMETOOLONG, "the name is too long")
+    if not directory.links:
+        raise OSError(errno.ENOENT, "the directory was removed")
+
+
+def _check_empty_directory(node: Node) -> None:
+    if not node.is_dir:
+        raise OSError(errno.ENOTDIR, "not a directory")
+    if node.entries:
+        raise OSError(errno.ENOTEMPTY, "directory not empty")

@@ -5,6 +5,7 @@ that pipe does, so a test run that is killed leaves no mount behind; beyond that
 unmounts what it mounted itself, lazily, since a killed server may still hold files open.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -28,8 +29,8 @@ def why_unavailable() -> str | None:
     if shutil.which("fusermount3") is None:
         return "the power-cut disk needs fusermount3: apt-get install fuse3"
     try:
-        import pyfuse3  # noqa: F401
-        import trio  # noqa: F401
+        for name in ("pyfuse3", "trio"):
+            importlib.import_module(name)
     except ImportError as error:
         return f"the power-cut disk needs pip install 'mobilesync[crash]' ({error})"
     return None

@@ -9,7 +9,6 @@ Not here: fallocate, copy_file_range, locks (the kernel keeps them itself), symb
 """
 
 import errno
-import functools
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -39,8 +38,7 @@ Handler = Callable[Concatenate["PowerCutOperations", P], Coroutine[Any, Any, R]]
 
 
 def _answers_errno(handler: Handler[P, R]) -> Handler[P, R]:
-    @functools.wraps(handler)
-    async def wrapped(self: "PowerCutOperations", *args: P.args, **kwargs: P.kwargs) -> R:
+    async def wrapped(self: "PowerCutOperations", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await handler(self, *args, **kwargs)
         except OSError as error:

@@ -15,7 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.crash.powercut.disk import ROOT, Disk, Naming
+from tests.crash.powercut.disk import ROOT, Disk
+from tests.crash.powercut.journal import Naming
 from tests.crash.powercut.node import PAGE_BYTES, Node, Truncate, Write
 
 Survive = Literal["none", "all", "prefix", "subset"]
@@ -41,15 +42,15 @@ class Image:
 
 
 def image_of(disk: Disk, survive: Survive = "none", chance: random.Random | None = None) -> Image:
-    """What the platters would hold were the power cut now. `chance` is needed for the random ones."""
+    """What the platters would hold were the power cut now; `chance` decides what is random."""
     chance = chance or random.Random(0)
-    orders = [naming.order for naming in disk.journal]
+    orders = [naming.order for naming in disk.journal.pending]
     orders += [change.order for node in disk.nodes.values() for change in node.pending]
     moment = chance.randint(min(orders) - 1, max(orders)) if orders else 0
     if survive == "none":
         names: list[Naming] = []
     elif survive == "all":
-        names = disk.journal
+        names = disk.journal.pending
     else:
         names = _surviving_names(disk, moment, chance)
     entries = {ino: dict(n.durable_entries) for ino, n in disk.nodes.items() if n.is_dir}
@@ -68,13 +69,13 @@ def image_of(disk: Disk, survive: Survive = "none", chance: random.Random | None
 
 def _surviving_names(disk: Disk, moment: int, chance: random.Random) -> list[Naming]:
     if disk.model == "journal":
-        return [naming for naming in disk.journal if naming.order <= moment]
+        return [naming for naming in disk.journal.pending if naming.order <= moment]
     # Without a common journal every directory is written back at a moment of its own.
-    newest = disk.journal[-1].order if disk.journal else 0
+    newest = disk.journal.pending[-1].order if disk.journal.pending else 0
     moments = {ino: chance.randint(0, newest) for ino, node in disk.nodes.items() if node.is_dir}
     return [
         Naming(naming.order, (entry,), naming.touches)
-        for naming in disk.journal
+        for naming in disk.journal.pending
         for entry in naming.entries
         if naming.order <= moments[entry[0]]
     ]
