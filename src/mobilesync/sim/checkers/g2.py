@@ -1,0 +1,218 @@
+"""G2: per channel, ascending ids in publish order, no gap but what must not be seen, no repeat.
+
+Five rules, each for what a history shows:
+- ids are given in the order of the calls: answered before asked means a lower id, and so does an
+  earlier place in one batch;
+- a push and a save leave out no oplog that its device should see and that had not ended;
+- saves of a channel join: each begins where the one before ended, or where a reset put it;
+- a handler is called for oplogs in ascending order;
+- and never again for one whose call is finished (marked, or ended without a kill after it).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.conditions import Attributes
+from mobilesync.protocol.codes import ResetReason
+from mobilesync.sim import history as h
+from mobilesync.sim.checkers.finding import Finding
+from mobilesync.sim.checkers.ledger import FOREVER_MS, Ledger, OplogName, Stored, admits
+
+_AGAIN = {ResetReason.FUTURE, ResetReason.FOREIGN, ResetReason.REWOUND}
+"""After a reset for these reasons, oplogs that a device had may come again."""
+
+
+def check(ledger: Ledger) -> Iterator[Finding]:
+    """Where G2 is broken."""
+    yield from _check_publish_order(ledger)
+    follower = _Follower(ledger)
+    for fact in ledger.history:
+        yield from follower.follow(fact)
+
+
+def _check_publish_order(ledger: Ledger) -> Iterator[Finding]:
+    lines: dict[tuple[Channel, int], list[Stored]] = {}
+    for name, stored in ledger.stored.items():
+        lines.setdefault((name.channel, name.epoch), []).append(stored)
+    for line in lines.values():
+        line.sort(key=lambda stored: stored.name.id)
+        earliest_end = FOREVER_MS
+        for stored in reversed(line):
+            begun = _asked_order(ledger, stored)
+            if begun > earliest_end:
+                sentence = f"{stored.name} has a lower id than an oplog answered before its publish"
+                yield Finding("G2", stored.answered_ms, sentence)
+            earliest_end = min(earliest_end, *(call.ended_order for call in stored.calls))
+        yield from _check_batches(line)
+
+
+def _asked_order(ledger: Ledger, stored: Stored) -> int:
+    """When, at the earliest, the call began that stored it."""
+    for call in stored.calls:
+        if call.answered is not None and not call.answered.duplicate:
+            return call.order
+    return ledger.by_message_id[stored.name.channel, stored.message_id][0].order
+
+
+def _check_batches(line: list[Stored]) -> Iterator[Finding]:
+    last: dict[int, int] = {}
+    for stored in line:
+        for call in stored.calls:
+            batch = call.asked.batch
+            if not batch or call.answered is None or call.answered.duplicate:
+                continue
+            if last.get(batch, -1) > call.order:
+                sentence = f"{stored.name} has an id above one that came after it in its batch"
+                yield Finding("G2", stored.answered_ms, sentence)
+            last[batch] = call.order
+
+
+@dataclass(slots=True)
+class _Line:
+    """One channel on one install of a device."""
+
+    upto: int | None = None
+    epoch: int = 0
+    begun: OplogName | None = None
+    """The highest oplog whose handler was called."""
+    is_done: dict[OplogName, bool] = field(default_factory=dict)
+    """Called oplogs, and whether that call needs no other."""
+    finished: OplogName | None = None
+    """Finished, not known to be marked: after a kill it may be called again."""
+
+
+@dataclass(slots=True)
+class _Device:
+    attributes: list[Attributes] = field(default_factory=list)
+    lines: dict[Channel, _Line] = field(default_factory=dict)
+    marks: bool = False
+    """Whether the history says when calls are marked."""
+
+    def line(self, channel: Channel) -> _Line:
+        return self.lines.setdefault(channel, _Line())
+
+
+class _Follower:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._devices: dict[str, _Device] = {}
+        self._wires: dict[int, list[Attributes]] = {}
+        self._epoch = ledger.epoch
+        self._marks = any(isinstance(fact, h.Marked) for fact in ledger.history)
+
+    def follow(self, fact: h.Fact) -> Iterator[Finding]:
+        match fact:
+            case h.ServerStarted() if fact.lineage:
+                self._epoch = fact.lineage[-1]
+            case h.SaidHello():
+                self._wires[fact.wire] = [Attributes(fact.os, fact.app_version)]
+            case h.Installed():
+                self._devices[fact.device] = _Device()
+            case h.DeviceStarted():
+                attributes = Attributes(fact.os, fact.app_version)
+                self._device(fact.device).attributes.append(attributes)
+            case h.DeviceKilled():
+                self._kill(fact)
+            case h.Pushed():
+                ids = {oplog_id for oplog_id, _ in fact.oplogs}
+                seen = self._wires.get(fact.wire, [])
+                yield from self._check_whole(fact, self._epoch, fact.after, fact.upto, ids, seen)
+                yield from _check_ascending(fact, [oplog_id for oplog_id, _ in fact.oplogs])
+            case h.Saved():
+                yield from self._save(fact)
+            case h.WasReset():
+                self._reset(fact)
+            case h.HandlerBegan():
+                yield from self._begin(fact)
+            case h.HandlerFinished():
+                self._finish(fact, is_marked=not self._marks)
+            case h.Marked():
+                self._finish(fact, is_marked=True)
+
+    def _device(self, device: str) -> _Device:
+        return self._devices.setdefault(device, _Device())
+
+    def _kill(self, fact: h.DeviceKilled) -> None:
+        for line in self._device(fact.device).lines.values():
+            if not self._marks and line.finished is not None:
+                # Killed after the end, perhaps before the mark: only the last one can be.
+                line.is_done[line.finished] = False
+            line.finished = None
+
+    def _save(self, fact: h.Saved) -> Iterator[Finding]:
+        device = self._device(fact.device)
+        line = device.line(fact.channel)
+        if line.upto is not None and (fact.after, fact.epoch) != (line.upto, line.epoch):
+            at, to = f"{fact.epoch}.{fact.after}", f"{line.epoch}.{line.upto}"
+            sentence = f"{fact.device} saved {fact.channel} after {at}, but had come to {to}"
+            yield Finding("G2", fact.at_ms, sentence)
+        line.upto, line.epoch = fact.upto, fact.epoch
+        ids, seen = set(fact.ids), device.attributes
+        yield from self._check_whole(fact, fact.epoch, fact.after, fact.upto, ids, seen)
+        yield from _check_ascending(fact, list(fact.ids))
+
+    def _reset(self, fact: h.WasReset) -> None:
+        line = self._device(fact.device).line(fact.channel)
+        line.upto, line.epoch = fact.floor, fact.epoch
+        if fact.reason in _AGAIN:
+            line.begun = line.finished = None
+            line.is_done.clear()
+
+    def _check_whole(
+        self,
+        fact: h.Pushed | h.Saved,
+        epoch: int,
+        after: int,
+        upto: int,
+        ids: set[int],
+        seen: list[Attributes],
+    ) -> Iterator[Finding]:
+        ledger = self._ledger
+        for oplog_id in range(after + 1, upto + 1):
+            if oplog_id in ids:
+                continue
+            stored = ledger.stored.get(ledger.origin(fact.channel, epoch, oplog_id))
+            if stored is None or ledger.may_have_ended(stored, fact.at_ms):
+                continue
+            if admits(stored.conditions, seen):
+                kind = type(fact).__name__
+                sentence = f"{kind} to {fact.device} ({after}, {upto}] leaves out {stored.name}"
+                yield Finding("G2", fact.at_ms, sentence)
+
+    def _begin(self, fact: h.HandlerBegan) -> Iterator[Finding]:
+        line = self._device(fact.device).line(fact.channel)
+        name = self._name(fact)
+        if line.is_done.get(name):
+            sentence = f"{fact.device}: the finished call for {name} was repeated"
+            yield Finding("G2", fact.at_ms, sentence)
+        if line.begun is not None and _rank(name) < _rank(line.begun):
+            sentence = f"{fact.device}: handler called for {name} after {line.begun}"
+            yield Finding("G2", fact.at_ms, sentence)
+        else:
+            line.begun = name
+        line.is_done[name] = False
+
+    def _finish(self, fact: h.HandlerFinished | h.Marked, *, is_marked: bool) -> None:
+        line = self._device(fact.device).line(fact.channel)
+        name = self._name(fact)
+        line.finished = name
+        line.is_done[name] = line.is_done.get(name, False) or is_marked
+
+    def _name(self, fact: h.HandlerBegan | h.HandlerFinished | h.Marked) -> OplogName:
+        epoch = fact.epoch or self._epoch
+        return self._ledger.origin(fact.channel, epoch, fact.id)
+
+
+def _rank(name: OplogName) -> tuple[int, int]:
+    """Epochs only grow."""
+    return (name.epoch, name.id)
+
+
+def _check_ascending(fact: h.Pushed | h.Saved, ids: list[int]) -> Iterator[Finding]:
+    whole = [fact.after, *ids]
+    is_ascending = all(one < two for one, two in zip(whole, ids, strict=False))
+    if not is_ascending or fact.upto < whole[-1]:
+        kind = type(fact).__name__
+        sentence = f"{kind} to {fact.device}: {ids} is not ascending in ({fact.after}, {fact.upto}]"
+        yield Finding("G2", fact.at_ms, sentence)
