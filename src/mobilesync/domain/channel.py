@@ -32,6 +32,11 @@ def device_target(device: str) -> str:
     return _DEVICE + device
 
 
+def is_user_target(target: str) -> bool:
+    """Whether `target` is a user's."""
+    return target.startswith(_USER)
+
+
 def parse_target(text: str) -> str:
     """`text` if it is a target, else InvalidRequest."""
     if text == EVERYONE:

@@ -1,0 +1,105 @@
+"""Parts of channels, ready to be pushed: each oplog is read and encoded once.
+
+Strategy: a page is what the store holds of a channel after an id, encoded for the wire. Pages of
+`everyone` channels are kept in a small cache, because all sessions want the same ones; a user's
+or a device's page is wanted once. A cached page is only used while the channel's head is the
+one it was read under, so a stale page cannot be served.
+"""
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from mobilesync.domain.channel import EVERYONE, Channel
+from mobilesync.domain.conditions import Attributes
+from mobilesync.domain.oplog import Oplog
+from mobilesync.protocol.codec import encode_oplog, encode_push
+from mobilesync.protocol.messages import PushedOplog
+from mobilesync.storage.contract import Store
+
+CACHED_PAGES_MAX = 256
+
+
+class Encoded(Struct, frozen=True, gc=False):
+    """One oplog and its form on the wire."""
+
+    oplog: Oplog
+    wire: bytes
+
+
+class FeedPage:
+    """All of a channel after `after` up to `upto`, encoded."""
+
+    __slots__ = ("_frame", "after", "channel", "ends_at_ms", "oplogs", "same_for_all", "upto")
+
+    def __init__(self, channel: Channel, after: int, upto: int, oplogs: list[Encoded]) -> None:
+        self.channel = channel
+        self.after = after
+        self.upto = upto
+        self.oplogs = oplogs
+        self.same_for_all = all(encoded.oplog.conditions is None for encoded in oplogs)
+        self.ends_at_ms = min((e.oplog.expires_at_ms for e in oplogs), default=2**63)
+        self._frame: bytes | None = None
+
+    def choose(self, attributes: Attributes, now_ms: int) -> list[Encoded]:
+        """The oplogs that a device with `attributes` may see now."""
+        if self.same_for_all and now_ms < self.ends_at_ms:
+            return self.oplogs
+        return [
+            encoded
+            for encoded in self.oplogs
+            if now_ms < encoded.oplog.expires_at_ms
+            and (encoded.oplog.conditions is None or encoded.oplog.conditions.admits(attributes))
+        ]
+
+    def frame(self, after: int, chosen: list[Encoded]) -> bytes:
+        """The Push frame of `chosen` for a device that is at `after`."""
+        whole = chosen is self.oplogs and after == self.after
+        if whole and self._frame is not None:
+            return self._frame
+        _, biz, target = self.channel
+        frame = encode_push(biz, target, after, self.upto, [encoded.wire for encoded in chosen])
+        if whole:
+            self._frame = frame
+        return frame
+
+
+class Feed:
+    """Reads pages from the store."""
+
+    def __init__(self, store: Store, *, push_count: int, push_bytes: int) -> None:
+        self._store = store
+        self._count = push_count
+        self._bytes = push_bytes
+        self._pages: OrderedDict[tuple[Channel, int], tuple[int, FeedPage]] = OrderedDict()
+
+    async def page(
+        self, channel: Channel, after: int, last: int, room: tuple[int, int]
+    ) -> FeedPage:
+        """The page of `channel` after `after`, where `last` is the head that the caller knows and
+        `room` the bytes and oplogs that it has room for. May hold more oplogs than there is room
+        for, by less than one page, when the page is shared.
+        """
+        if channel.target != EVERYONE:
+            size, count = min(room[0], self._bytes), min(room[1], self._count)
+            return await self._read(channel, after, count, size)
+        key = (channel, after)
+        cached = self._pages.get(key)
+        if cached is not None and cached[0] == last:
+            self._pages.move_to_end(key)
+            return cached[1]
+        page = await self._read(channel, after, self._count, self._bytes)
+        self._pages[key] = (last, page)
+        if len(self._pages) > CACHED_PAGES_MAX:
+            self._pages.popitem(last=False)
+        return page
+
+    async def _read(self, channel: Channel, after: int, count: int, size: int) -> FeedPage:
+        page = await self._store.read(channel, after, count, size)
+        encoded = [Encoded(oplog, _wire(oplog)) for oplog in page.oplogs]
+        return FeedPage(channel, after, page.upto, encoded)
+
+
+def _wire(oplog: Oplog) -> bytes:
+    pushed = PushedOplog(oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id)
+    return encode_oplog(pushed)

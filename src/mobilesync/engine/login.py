@@ -1,0 +1,236 @@
+"""Hello, Bind and Unbind: who a session is, and where it continues.
+
+Strategy: the only steps of a conversation that wait for something else: for a token's check and
+for the store. A session's commands are carried out one after the other, by a task that lives
+only as long as there are commands. How many may be under way is bounded: beyond it a device is
+told when to come back, which is the admission control for reconnect storms.
+
+Order inside a step (spec §6.3): the targets are watched *before* the heads are read, so that no
+change falls between the two; Welcome goes out before any Reset, and Resets before any Push.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from mobilesync.domain.channel import Channel, is_user_target, session_targets, user_target
+from mobilesync.domain.conditions import Attributes
+from mobilesync.domain.errors import InvalidRequest, Refused, TokenRefused, UnknownApp
+from mobilesync.domain.names import check_biz, check_owner
+from mobilesync.domain.sync_point import Advance, Head, Resume, SyncPoint, resume
+from mobilesync.engine.session import Command, Phase, Session
+from mobilesync.engine.tokens import Identity
+from mobilesync.engine.window import Cursor
+from mobilesync.protocol import messages as m
+from mobilesync.protocol.codes import CloseCode, ResetReason
+from mobilesync.protocol.errors import ProtocolFault
+from mobilesync.protocol.versions import negotiate
+from mobilesync.storage.contract import Store
+
+log = structlog.get_logger(__name__)
+
+RETRY_SPREAD_MS = 10_000
+
+
+class Authenticator(Protocol):
+    """Says whom a token speaks for (tokens.py)."""
+
+    async def verify(self, token: str) -> Identity:
+        """Raises TokenRefused, UnknownApp."""
+
+
+class Registry(Protocol):
+    """What a login tells the one who knows all sessions (sessions.py)."""
+
+    def admit(self, session: Session) -> None:
+        """`session` is now the one of its device; an older one is replaced. Watches begin."""
+
+    def watch(self, session: Session, targets: Sequence[str]) -> None:
+        """`session` is woken for `targets`, and for no others, from now on."""
+
+
+class Logins:
+    """Carries out the commands of all sessions."""
+
+    def __init__(
+        self, store: Store, authenticator: Authenticator, registry: Registry, logins_max: int
+    ) -> None:
+        self._store = store
+        self._authenticator = authenticator
+        self._registry = registry
+        self._logins_max = logins_max
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def command(self, session: Session, command: Command) -> None:
+        """Carry out `command` after those of the session that came before."""
+        if session.commands:
+            session.commands.append(command)
+            return
+        if len(self._tasks) >= self._logins_max:
+            session.close(
+                CloseCode.OVERLOADED, retry_after_ms=1000, retry_spread_ms=RETRY_SPREAD_MS
+            )
+            return
+        session.commands.append(command)
+        task = asyncio.get_running_loop().create_task(self._run(session))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, session: Session) -> None:
+        while session.commands:
+            try:
+                await self._carry_out(session, session.commands[0])
+            except (ProtocolFault, TokenRefused) as refusal:
+                code = refusal.code if isinstance(refusal, ProtocolFault) else refusal.close_code
+                session.close(code, str(refusal))
+            except UnknownApp as refusal:
+                session.close(CloseCode.UNKNOWN_APP, str(refusal))
+            except InvalidRequest as refusal:
+                session.close(CloseCode.INVALID_FIELD, f"{refusal}: {refusal.hint}")
+            except Refused as refusal:
+                after_ms = round(refusal.retry_after_s * 1000)
+                session.close(CloseCode.STORE_UNAVAILABLE, retry_after_ms=after_ms)
+            except Exception:
+                log.exception("login_failed", session=session.id)
+                session.close(CloseCode.INTERNAL, retry_spread_ms=RETRY_SPREAD_MS)
+            if session.has_ended():
+                return
+            session.commands.popleft()
+
+    async def _carry_out(self, session: Session, command: Command) -> None:
+        match command:
+            case m.Hello():
+                await self._greet(session, command)
+            case m.Bind():
+                identity = await self._authenticator.verify(command.token)
+                if identity.app != session.app:
+                    raise TokenRefused(CloseCode.TOKEN_CLAIMS, "the token is for another app")
+                _check_identity(identity, command.user, session.device)
+                session.expires_at_ms = identity.expires_at_ms
+                await self._change_user(session, command.user, command.points)
+            case m.Unbind():
+                await self._change_user(session, "", [])
+
+    async def _greet(self, session: Session, hello: m.Hello) -> None:
+        version = negotiate(hello.version_min, hello.version_max)
+        identity = await self._authenticator.verify(hello.token)
+        _check_identity(identity, hello.user, hello.device)
+        if session.has_ended():
+            return
+        session.app, session.user = identity.app, hello.user
+        session.device = check_owner(hello.device, "device")
+        session.expires_at_ms = identity.expires_at_ms
+        session.attributes = Attributes(hello.os, hello.app_version)
+        session.foreground, session.next_beat_s = hello.foreground, hello.next_beat_s
+        targets = session_targets(session.user, session.device)
+        points = _points(session.app, targets, hello.points)
+        self._registry.watch(session, targets)
+        heads = await self._store.heads(session.app, targets)
+        if session.has_ended():
+            return
+        session.phase = Phase.OPEN
+        self._registry.admit(session)
+        self._welcome(session, version, points, heads)
+
+    async def _change_user(
+        self, session: Session, user: str, listed: Sequence[m.SyncPoint]
+    ) -> None:
+        new = (user_target(user),) if user else ()
+        points = _points(session.app, new, listed)
+        session.user = user
+        # From here on nothing of the old user leaves: acks are ignored, reads are dropped.
+        session.generation += 1
+        for channel in [c for c in session.cursors if is_user_target(c.target)]:
+            session.window.forget(session.cursors.pop(channel))
+            session.skipped.discard(channel)
+        for channel in [c for c in session.behind if is_user_target(c.target)]:
+            del session.behind[channel]
+        session.dirty = {target for target in session.dirty if not is_user_target(target)}
+        self._registry.watch(session, session_targets(user, session.device))
+        heads = await self._store.heads(session.app, new) if new else {}
+        if not session.has_ended():
+            self._welcome(session, 1, points, heads)
+
+    def _welcome(
+        self,
+        session: Session,
+        version: int,
+        points: dict[Channel, SyncPoint],
+        heads: dict[Channel, Head],
+    ) -> None:
+        """Say Welcome and the Resets in one write, and begin to push."""
+        house = session.house
+        lineage = self._store.lineage
+        welcome = m.Welcome(
+            version,
+            lineage[-1],
+            session.id,
+            session.user,
+            house.clock.wall_ms(),
+            house.options.beat_min_s,
+            house.options.beat_max_s,
+        )
+        frames = [session.conversation.send(welcome)]
+        advances: list[Advance] = []
+        now_ms = house.clock.wall_ms()
+        for channel, point in points.items():
+            place = resume(point, heads.get(channel), lineage)
+            cursor = Cursor(place.cursor, point.processed)
+            session.cursors[channel] = cursor
+            if place.reset is not None:
+                frames.append(session.conversation.send(_reset(channel, lineage[-1], place)))
+                house.metrics.resets += 1
+            if place.reset in (None, ResetReason.RENAMED):
+                # Hello is an ack: what died with the last link is said again here.
+                step = (lineage[-1], cursor.received, cursor.processed, now_ms)
+                advances.append(Advance(channel, session.device, *step))
+        self._store.advance(advances)
+        session.write(b"".join(frames))
+        for channel, head in heads.items():
+            known = session.cursors.get(channel)
+            if head.last > (known.read if known else 0):
+                session.behind[channel] = head.last
+        if session.behind or session.dirty:
+            house.ready(session)
+
+
+def _check_identity(identity: Identity, user: str, device: str) -> None:
+    """The token and what the app believes must agree: a wrong user on a link is found here."""
+    if identity.device and identity.device != device:
+        raise TokenRefused(CloseCode.TOKEN_CLAIMS, "the token is for another device")
+    if identity.user != user:
+        raise TokenRefused(CloseCode.TOKEN_CLAIMS, "the token is for another user")
+
+
+def _points(
+    app: str, targets: Sequence[str], listed: Sequence[m.SyncPoint]
+) -> dict[Channel, SyncPoint]:
+    points: dict[Channel, SyncPoint] = {}
+    for point in listed:
+        if point.target not in targets:
+            detail = "a sync point of a target that is not this session's"
+            raise ProtocolFault(CloseCode.INVALID_FIELD, detail)
+        channel = Channel(app, check_biz(point.biz), point.target)
+        if channel in points or point.processed > point.received:
+            raise ProtocolFault(CloseCode.INVALID_FIELD, "a doubled or impossible sync point")
+        points[channel] = SyncPoint(point.epoch, point.received, point.processed)
+    return points
+
+
+def _reset(channel: Channel, epoch: int, place: Resume) -> m.Reset:
+    assert place.reset is not None
+    return m.Reset(channel.biz, channel.target, epoch, place.cursor, int(place.reset))
+
+
+def session_id(entropy: random.Random) -> str:
+    """A name for one session, for logs and Welcome."""
+    return f"{entropy.getrandbits(64):016x}"

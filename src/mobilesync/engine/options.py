@@ -1,0 +1,74 @@
+"""The knobs of the engine, with the relations that must hold between them.
+
+The page of settings (names, environment, flags) is built by the command line from its own table;
+here are the values that the code works with.
+"""
+
+from dataclasses import dataclass, field
+
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherLimits:
+    """What one publish call, and one app, may ask for."""
+
+    payload_bytes_max: int = 64 * KIB
+    batch_items_max: int = 1000
+    batch_bytes_max: int = 8 * KIB * KIB
+    rate_per_s: float = 0.0
+    """Oplogs per second and app; 0 for no limit."""
+    burst: int = 10_000
+
+    def __post_init__(self) -> None:
+        assert 0 < self.payload_bytes_max <= self.batch_bytes_max
+        assert self.batch_items_max > 0
+        assert self.rate_per_s >= 0
+        assert self.burst >= self.batch_items_max
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Bounds of one session, and of all together."""
+
+    sessions_max: int = 100_000
+    logins_max: int = 1_000
+    """Logins under way at the same time: admission control for reconnect storms."""
+    hello_timeout_s: float = 10.0
+    beat_min_s: int = 60
+    beat_max_s: int = 540
+    window_bytes: int = 512 * KIB
+    """Pushed but not acked; the first oplog may exceed it alone."""
+    window_count: int = 2_000
+    push_bytes: int = 128 * KIB
+    """One Push, and what a session may send before others have their turn."""
+    push_count: int = 500
+    buffered_bytes_max: int = 64 * KIB
+    """Written but not taken by the kernel: above it the pump waits, and notices are dropped."""
+    ack_timeout_s: float = 30.0
+    """A device that acks nothing for so long, with pushes under way, is slow."""
+    messages_per_s_max: int = 200
+    close_linger_s: float = 5.0
+    """How long a closed link may take to send its last bytes."""
+
+    def __post_init__(self) -> None:
+        assert 0 < self.beat_min_s <= self.beat_max_s
+        assert 0 < self.push_bytes <= self.window_bytes
+        assert 0 < self.push_count <= self.window_count
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """All of the engine's knobs."""
+
+    publisher: PublisherLimits = field(default_factory=PublisherLimits)
+    session: SessionOptions = field(default_factory=SessionOptions)
+    create_biz_on_first_use: bool = False
+    pump_workers: int = 4
+    wheel_tick_s: float = 1.0
+    sweep_interval_s: float = 5.0
+    """One slice of the sweep; a whole sweep takes `sweep_slices` of them."""
+    sweep_slices: int = 12
+    trim_interval_s: float = 60.0
+    trim_channels: int = 2_000
+    """Channels looked at in one step of retention, between which others are served."""

@@ -1,0 +1,228 @@
+"""Publish: check a whole call, store it, wake who waits.
+
+Strategy: everything that can be wrong with a call is found before anything is stored, so a
+refused call has no effect at all. Then one `append` stores all of it in one group commit, and one
+wake per target follows.
+
+Not here: HTTP (api/), who may publish (api/), pushing (pump.py).
+
+Invariants:
+- the answer comes only after the store's;
+- targets are woken only after that, and always, even if the caller has gone.
+"""
+
+import random
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from mobilesync.domain.channel import Channel, parse_target
+from mobilesync.domain.clock import Clock
+from mobilesync.domain.conditions import conditions
+from mobilesync.domain.errors import (
+    BizOffline,
+    InvalidRequest,
+    MobilesyncError,
+    Overloaded,
+    TooLarge,
+)
+from mobilesync.domain.names import check_app, check_biz, check_message_id
+from mobilesync.domain.oplog import Appended, Draft
+from mobilesync.domain.sync_config import SyncConfig
+from mobilesync.engine.apps import Apps
+from mobilesync.engine.configs import SyncConfigs
+from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.options import PublisherLimits
+from mobilesync.engine.rate import TokenBucket
+from mobilesync.engine.sessions import Sessions
+from mobilesync.engine.waker import Waker
+from mobilesync.protocol.limits import ID_MAX
+from mobilesync.storage.contract import Store
+
+
+class Publication(Struct, frozen=True, kw_only=True):
+    """One item of a publish call, as the business wrote it: not checked yet."""
+
+    biz: str
+    target: str
+    """`user:<id>`, `device:<id>` or `everyone`."""
+    payload: bytes
+    message_id: str = ""
+    """Makes a repeated publish harmless. Empty: the publisher makes one."""
+    valid_until_ms: int | None = None
+    """When it ends; at the latest with the biz's retention."""
+    os: tuple[str, ...] = ()
+    app_version_min: str = ""
+    app_version_max: str = ""
+
+
+class Published(Struct, frozen=True):
+    """The answer for one item. It is durable."""
+
+    id: int
+    """The oplog id; 0 for a notice, which has none."""
+    message_id: str
+    duplicate: bool = False
+    """The message id was in the channel already: `id` is the first one's (G8)."""
+
+
+class InvalidBatch(InvalidRequest):
+    """Some items of the call are wrong; nothing was stored."""
+
+    code = "INVALID_BATCH"
+
+    def __init__(self, items: list[tuple[int, InvalidRequest]]) -> None:
+        super().__init__(
+            f"{len(items)} invalid item(s); nothing was stored",
+            field="oplogs",
+            hint="see items for what is wrong with each",
+        )
+        self.items = items
+
+
+class Publisher:
+    """Takes publishes of all apps."""
+
+    def __init__(
+        self,
+        store: Store,
+        apps: Apps,
+        configs: SyncConfigs,
+        sessions: Sessions,
+        waker: Waker,
+        *,
+        clock: Clock,
+        entropy: random.Random,
+        limits: PublisherLimits,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._apps = apps
+        self._configs = configs
+        self._sessions = sessions
+        self._waker = waker
+        self._clock = clock
+        self._entropy = entropy
+        self._limits = limits
+        self._metrics = metrics
+        self._buckets: dict[str, TokenBucket] = {}
+
+    async def publish(self, app: str, publications: Sequence[Publication]) -> list[Published]:
+        """Store `publications` in their order and push them to who should have them.
+
+        Durable when it returns, but for notices (bizzes that are not persistent), which are
+        handed to the devices that are online. Cancelling does not undo it.
+
+        Raises UnknownApp; InvalidBatch, TooLarge (nothing stored); Overloaded, StoreUnavailable
+        (nothing stored, come back after `retry_after_s`); OutcomeUnknown (publish again with the
+        same message ids).
+        """
+        try:
+            return await self._publish(app, publications)
+        except MobilesyncError as error:
+            refused = self._metrics.publishes_refused
+            refused[error.code] = refused.get(error.code, 0) + 1
+            raise
+
+    async def _publish(self, app: str, publications: Sequence[Publication]) -> list[Published]:
+        begin_s = self._clock.monotonic_s()
+        self._apps.get(check_app(app))
+        self._check_size(publications)
+        self._check_rate(app, len(publications))
+        drafts, notices = await self._check_items(app, publications)
+        stored = [draft for draft, notice in zip(drafts, notices, strict=True) if not notice]
+        answers = iter(await self._append(stored))
+        published: list[Published] = []
+        for draft, notice in zip(drafts, notices, strict=True):
+            if notice:
+                self._sessions.notify(draft.channel, draft.published_at_ms, draft.payload)
+                published.append(Published(0, draft.message_id))
+            else:
+                answer = next(answers)
+                published.append(Published(answer.id, draft.message_id, answer.duplicate))
+        self._metrics.publishes += 1
+        self._metrics.append_s.observe(self._clock.monotonic_s() - begin_s)
+        return published
+
+    def _check_size(self, publications: Sequence[Publication]) -> None:
+        limits = self._limits
+        if not publications:
+            raise InvalidRequest("nothing to publish", field="oplogs", hint="at least one item")
+        if len(publications) > limits.batch_items_max:
+            hint = f"at most {limits.batch_items_max} items in one call"
+            raise TooLarge("too many items", field="oplogs", hint=hint)
+        if sum(len(item.payload) for item in publications) > limits.batch_bytes_max:
+            hint = f"at most {limits.batch_bytes_max} bytes of payload in one call"
+            raise TooLarge("the batch is too large", field="oplogs", hint=hint)
+
+    def _check_rate(self, app: str, count: int) -> None:
+        limits = self._limits
+        if not limits.rate_per_s:
+            return
+        now_s = self._clock.monotonic_s()
+        bucket = self._buckets.get(app)
+        if bucket is None:
+            bucket = self._buckets[app] = TokenBucket(limits.rate_per_s, limits.burst, now_s)
+        wait_s = bucket.take(count, now_s)
+        if wait_s > 0:
+            hint = f"the app may publish {limits.rate_per_s:g} oplogs per second"
+            raise Overloaded("too many publishes", retry_after_s=wait_s, hint=hint)
+
+    async def _check_items(
+        self, app: str, publications: Sequence[Publication]
+    ) -> tuple[list[Draft], list[bool]]:
+        drafts: list[Draft] = []
+        notices: list[bool] = []
+        wrong: list[tuple[int, InvalidRequest]] = []
+        now_ms = self._clock.wall_ms()
+        for index, item in enumerate(publications):
+            try:
+                config = await self._configs.get_or_create(app, check_biz(item.biz))
+                drafts.append(self._draft(app, config, item, now_ms))
+                notices.append(not config.persistent)
+            except InvalidRequest as error:
+                wrong.append((index, error))
+        if wrong:
+            raise InvalidBatch(wrong)
+        return drafts, notices
+
+    def _draft(self, app: str, config: SyncConfig, item: Publication, now_ms: int) -> Draft:
+        if config.status == "offline":
+            hint = "take it online to publish again"
+            raise BizOffline(f"biz {config.biz} is offline", field="biz", hint=hint)
+        if len(item.payload) > self._limits.payload_bytes_max:
+            hint = f"at most {self._limits.payload_bytes_max} bytes"
+            raise TooLarge("the payload is too large", field="payload", hint=hint)
+        retention_end_ms = now_ms + config.retention_s * 1000
+        until_ms = item.valid_until_ms
+        if until_ms is not None and not now_ms < until_ms <= ID_MAX:
+            hint = "milliseconds since 1970, in the future"
+            raise InvalidRequest("it would never be valid", field="valid_until_ms", hint=hint)
+        by_retention = until_ms is None or until_ms >= retention_end_ms
+        return Draft(
+            Channel(app, config.biz, parse_target(item.target)),
+            item.payload,
+            check_message_id(item.message_id) if item.message_id else self._message_id(),
+            now_ms,
+            retention_end_ms if by_retention or until_ms is None else until_ms,
+            by_retention,
+            conditions(item.os, item.app_version_min, item.app_version_max),
+        )
+
+    def _message_id(self) -> str:
+        return f"{self._entropy.getrandbits(128):032x}"
+
+    async def _append(self, drafts: list[Draft]) -> list[Appended]:
+        if not drafts:
+            return []
+        try:
+            answers = await self._store.append(drafts)
+            duplicates = sum(answer.duplicate for answer in answers)
+            self._metrics.oplogs_duplicate += duplicates
+            self._metrics.oplogs_appended += len(answers) - duplicates
+            return answers
+        finally:
+            # Also when the caller was cancelled or the outcome is unknown: a wake too many is
+            # harmless, one too few waits for the sweep.
+            for app, target in {(d.channel.app, d.channel.target) for d in drafts}:
+                self._waker.wake(app, target)

@@ -1,0 +1,176 @@
+"""The pump: reads the store from each session's cursors and pushes what is there.
+
+Strategy: a session that was woken, acked or drained is put in one queue; a fixed number of
+workers take sessions from it. One turn asks for the heads of the targets that changed, then
+pushes at most `push_bytes`, in one write, and puts the session back if there is more. Live,
+catching up, slow and reconnecting are this one code.
+
+Invariants:
+- a session is in the queue at most once, and is pumped by one worker at a time;
+- what is pushed begins exactly at `told`, and `told` moves only with the frame that says so;
+- nothing read before the session's user changed is pushed after it (`generation`).
+"""
+
+import asyncio
+
+import structlog
+
+from mobilesync.domain.channel import Channel, is_user_target
+from mobilesync.domain.clock import Clock
+from mobilesync.engine.configs import SyncConfigs
+from mobilesync.engine.feed import Feed, FeedPage
+from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.session import Phase, Session
+from mobilesync.engine.window import Cursor, UnderWay
+from mobilesync.protocol.codes import CloseCode
+from mobilesync.storage.contract import Store
+
+log = structlog.get_logger(__name__)
+
+TURNS_BEFORE_OTHERS = 64
+"""Turns that a worker takes before the loop serves sockets again: at about 30 us each, 2 ms."""
+PUSH_OVERHEAD_BYTES = 48
+
+
+class Pump:
+    """A queue of sessions and the workers that serve it."""
+
+    def __init__(
+        self,
+        store: Store,
+        feed: Feed,
+        configs: SyncConfigs,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        push_bytes: int,
+        buffered_bytes_max: int,
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._configs = configs
+        self._clock = clock
+        self._metrics = metrics
+        self._push_bytes = push_bytes
+        self._buffered_bytes_max = buffered_bytes_max
+        # Bounded by the number of sessions, because each is in it at most once.
+        self._queue: asyncio.Queue[Session] = asyncio.Queue()
+        self._workers: list[asyncio.Task[None]] = []
+
+    def start(self, workers: int) -> None:
+        """Begin. With a store that answers without waiting, one worker does all the work."""
+        loop = asyncio.get_running_loop()
+        self._workers = [loop.create_task(self._run()) for _ in range(workers)]
+
+    async def stop(self) -> None:
+        """End; what was not pushed stays in the store."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers = []
+
+    def ready(self, session: Session) -> None:
+        """Have `session` pumped soon."""
+        if not session.queued:
+            session.queued = True
+            # Whoever pumps it now puts it back afterwards.
+            if not session.pumping:
+                self._queue.put_nowait(session)
+
+    async def _run(self) -> None:
+        turns = 0
+        while True:
+            session = await self._queue.get()
+            session.queued = False
+            session.pumping = True
+            try:
+                await self._turn(session)
+            except Exception:
+                log.exception("pump_failed", session=session.id)
+                session.close(CloseCode.STORE_UNAVAILABLE, retry_after_ms=1000)
+            finally:
+                session.pumping = False
+            if session.queued and session.phase is Phase.OPEN:
+                self._queue.put_nowait(session)
+            turns += 1
+            if turns % TURNS_BEFORE_OTHERS == 0:
+                await asyncio.sleep(0)
+
+    async def _turn(self, session: Session) -> None:
+        """One session's turn: one look at the heads, one write."""
+        if session.phase is not Phase.OPEN:
+            return
+        self._metrics.pump_turns += 1
+        generation = session.generation
+        if session.dirty:
+            targets, session.dirty = tuple(session.dirty), set()
+            heads = await self._store.heads(session.app, targets)
+            if session.generation != generation:
+                session.dirty.update(targets)
+                return
+            for channel, head in heads.items():
+                cursor = session.cursors.get(channel)
+                if head.last > (cursor.read if cursor else 0):
+                    session.behind[channel] = head.last
+        frames: list[tuple[str, bytes]] = []
+        await self._fill(session, generation, frames)
+        if session.generation != generation:
+            # The user changed while a page was read: login.py began that user's cursors anew.
+            frames = [frame for frame in frames if not is_user_target(frame[0])]
+        if frames and session.phase is Phase.OPEN:
+            session.write(b"".join(frame for _, frame in frames))
+
+    async def _fill(
+        self, session: Session, generation: int, frames: list[tuple[str, bytes]]
+    ) -> None:
+        budget = self._push_bytes
+        for channel in list(session.behind):
+            if self._configs.withheld(channel.app, channel.biz):
+                # Left behind on purpose: the biz coming online wakes all sessions of the app.
+                del session.behind[channel]
+                continue
+            while channel in session.behind:
+                room = session.window.room()
+                if not room[0] or session.link.buffered_bytes() > self._buffered_bytes_max:
+                    # The next ack, or the link's `drained`, calls the pump again.
+                    return
+                if budget <= 0:
+                    self.ready(session)
+                    return
+                read = session.cursors[channel].read if channel in session.cursors else 0
+                last = session.behind[channel]
+                page = await self._feed.page(channel, read, last, room)
+                if session.phase is not Phase.OPEN or session.generation != generation:
+                    self.ready(session)
+                    return
+                budget -= self._push(session, channel, page, frames)
+
+    def _push(
+        self, session: Session, channel: Channel, page: FeedPage, frames: list[tuple[str, bytes]]
+    ) -> int:
+        """Add the page's frame for this session, if it has to see any; answer its size."""
+        cursor = session.cursors.get(channel)
+        if cursor is None:
+            cursor = session.cursors[channel] = Cursor(0)
+        assert page.after == cursor.read, "the page continues where the last one ended"
+        if page.upto >= session.behind[channel]:
+            del session.behind[channel]
+        chosen = page.choose(session.attributes, self._clock.wall_ms())
+        if not chosen:
+            cursor.read = max(cursor.read, page.upto)
+            if cursor.read > cursor.told:
+                session.skipped.add(channel)
+            return PUSH_OVERHEAD_BYTES
+        frame = page.frame(cursor.told, chosen)
+        newest = chosen[-1].oplog.published_at_ms
+        if not session.window.count:
+            session.progress_at_s = self._clock.monotonic_s()
+        under_way = UnderWay(page.upto, len(frame), len(chosen), newest)
+        session.window.push(cursor, under_way)
+        session.skipped.discard(channel)
+        frames.append((channel.target, frame))
+        metrics = self._metrics
+        metrics.pushes += 1
+        metrics.oplogs_pushed += len(chosen)
+        metrics.bytes_pushed += len(frame)
+        return len(frame)

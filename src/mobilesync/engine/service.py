@@ -1,0 +1,172 @@
+"""The whole service without a network: the composition of the one path (DESIGN.md §2).
+
+    publish → append → wake → pump → push → (the device applies) → ack → advance → trim
+
+It runs on whatever asyncio loop is running, with a fixed number of tasks, and reads neither a
+clock nor randomness but through its arguments: the simulator runs it as it is.
+"""
+
+import random
+
+import structlog
+
+from mobilesync.domain.clock import Clock
+from mobilesync.domain.errors import Refused
+from mobilesync.domain.sync_config import SyncConfig
+from mobilesync.engine.apps import Apps
+from mobilesync.engine.configs import SyncConfigs
+from mobilesync.engine.login import Authenticator
+from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.options import ServiceOptions
+from mobilesync.engine.publisher import Publisher
+from mobilesync.engine.sessions import Sessions
+from mobilesync.engine.ticker import Ticker, pause
+from mobilesync.engine.waker import Waker
+from mobilesync.storage.contract import Store
+
+log = structlog.get_logger(__name__)
+
+DRAIN_STEP_S = 0.1
+LAG_INTERVAL_S = 0.5
+TRIM_STEPS_MAX = 1_000
+"""Steps of retention in one tick; what is left waits for the next."""
+
+
+class Service:
+    """Publisher, sessions and their housekeeping over one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        apps: Apps,
+        authenticator: Authenticator,
+        *,
+        clock: Clock,
+        entropy: random.Random,
+        options: ServiceOptions | None = None,
+        metrics: Metrics | None = None,
+        waker: Waker | None = None,
+    ) -> None:
+        self.store = store
+        self.apps = apps
+        self.clock = clock
+        self.options = options or ServiceOptions()
+        self.metrics = metrics or Metrics()
+        self.waker = waker or Waker()
+        create = self.options.create_biz_on_first_use
+        self.configs = SyncConfigs(store, create_on_first_use=create)
+        self.sessions = Sessions(
+            store,
+            authenticator,
+            self.configs,
+            self.waker,
+            clock=clock,
+            entropy=entropy,
+            options=self.options,
+            metrics=self.metrics,
+        )
+        self.publisher = Publisher(
+            store,
+            apps,
+            self.configs,
+            self.sessions,
+            self.waker,
+            clock=clock,
+            entropy=entropy,
+            limits=self.options.publisher,
+            metrics=self.metrics,
+        )
+        self._sweep_number = 0
+        self._lag_due_s = 0.0
+        self._tickers = [
+            Ticker("wheel", self.options.wheel_tick_s, self.sessions.turn_wheel),
+            Ticker("sweep", self.options.sweep_interval_s, self._sweep),
+            Ticker("trim", self.options.trim_interval_s, self.trim),
+            Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
+        ]
+        self.configs.on_change(self._config_changed)
+        self._add_metrics()
+
+    async def start(self) -> None:
+        """Begin to serve. The store must be open."""
+        await self.configs.load()
+        self.sessions.pump.start(self.options.pump_workers)
+        self._lag_due_s = self.clock.monotonic_s() + LAG_INTERVAL_S
+        for ticker in self._tickers:
+            ticker.start()
+
+    async def drain(self, spread_s: float) -> None:
+        """Send all devices away within `spread_s`, advising them to come back spread over as
+        long again. New connections are refused likewise. The publisher goes on.
+        """
+        spread_ms = round(spread_s * 1000)
+        steps = max(1, round(spread_s / DRAIN_STEP_S))
+        each = len(self.sessions) // steps + 1
+        while self.sessions.drain(spread_ms, each):
+            await pause(DRAIN_STEP_S)
+
+    async def stop(self) -> None:
+        """End all sessions and housekeeping. The store stays open: it is its opener's to close."""
+        for ticker in self._tickers:
+            await ticker.stop()
+        await self.sessions.stop()
+
+    async def trim(self) -> None:
+        """Forget what has ended, step by step, until the store has been gone through once."""
+        for _ in range(TRIM_STEPS_MAX):
+            try:
+                report = await self.store.trim(self.clock.wall_ms(), self.options.trim_channels)
+            except Refused as refusal:
+                log.warning("trim_refused", reason=refusal.hint)
+                return
+            self.metrics.oplogs_trimmed += report.oplogs
+            if report.finished:
+                return
+
+    async def _sweep(self) -> None:
+        """Heal lost wakes: have some sessions look at their channels unasked."""
+        slices = self.options.sweep_slices
+        some = self.sessions.slice(self._sweep_number, slices)
+        self._sweep_number += 1
+        self.metrics.sweeps += len(some)
+        for session in some:
+            self.sessions.wake_all_targets(session)
+
+    async def _measure_lag(self) -> None:
+        now_s = self.clock.monotonic_s()
+        self.metrics.loop_lag_s.observe(max(0.0, now_s - self._lag_due_s))
+        self._lag_due_s = now_s + LAG_INTERVAL_S
+
+    def _config_changed(self, app: str, config: SyncConfig | None) -> None:
+        self.sessions.wake_app(app)
+
+    def _add_metrics(self) -> None:
+        metrics, store = self.metrics, self.store
+        metrics.gauge("mobilesync_sessions", "connections held", lambda: len(self.sessions))
+        metrics.gauge(
+            "mobilesync_oldest_unacked_seconds",
+            "age of the oldest push that no ack has answered",
+            self.sessions.oldest_unacked_s,
+        )
+        metrics.counter("mobilesync_commits_total", "group commits", lambda: store.stats().commits)
+        metrics.counter(
+            "mobilesync_committed_oplogs_total",
+            "oplogs in group commits",
+            lambda: store.stats().committed,
+        )
+        metrics.counter(
+            "mobilesync_commit_seconds_total",
+            "time spent in group commits",
+            lambda: store.stats().commit_s,
+        )
+        metrics.gauge(
+            "mobilesync_store_queued", "drafts waiting to be stored", lambda: store.stats().queued
+        )
+        metrics.gauge(
+            "mobilesync_store_disk_bytes", "size of the store", lambda: store.stats().disk_bytes
+        )
+        metrics.gauge(
+            "mobilesync_store_failed",
+            "1 when the store takes no more writes",
+            lambda: float(bool(store.stats().failed)),
+        )

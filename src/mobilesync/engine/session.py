@@ -1,0 +1,309 @@
+"""One connected device: its conversation, its cursors, and what it waits for.
+
+Strategy: a session is state and rules, without a task, timer or buffer of its own. The transport
+calls `received`, `drained` and `lost`; the waker calls `wake`; the wheel calls `check`; the pump
+pushes. What needs to wait for something (a token's check, the store) is a step of login.py.
+
+Not here: reading the store (pump.py), who may log in (login.py), who is connected (sessions.py).
+
+Invariants:
+- every byte that leaves went through the conversation's table, or is a Push in the open state;
+- `dirty` holds each target that changed since the pump last asked for its heads;
+- after `_end` the session is in no registry but, until its link is gone, the wheel.
+"""
+
+from collections import deque
+from enum import Enum
+from typing import Protocol
+
+import structlog
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.clock import Clock
+from mobilesync.domain.conditions import Attributes
+from mobilesync.domain.sync_point import Advance
+from mobilesync.engine.link import Link
+from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.options import SessionOptions
+from mobilesync.engine.window import Cursor, Window
+from mobilesync.protocol import heartbeat
+from mobilesync.protocol import messages as m
+from mobilesync.protocol.codec import encode_push
+from mobilesync.protocol.codes import CloseCode
+from mobilesync.protocol.connection import Connection
+from mobilesync.protocol.errors import ProtocolFault
+from mobilesync.protocol.limits import REASON_CHARS_MAX
+from mobilesync.protocol.transitions import Role
+from mobilesync.storage.contract import Store
+
+log = structlog.get_logger(__name__)
+
+COMMANDS_MAX = 4
+"""Bind and Unbind that may wait behind one that is being checked."""
+
+Command = m.Hello | m.Bind | m.Unbind
+
+
+class Phase(Enum):
+    """Where a session stands, beyond what the conversation knows."""
+
+    WAITING = "waiting"
+    """No Hello yet, or its login is under way."""
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class House(Protocol):
+    """What a session needs from those around it (sessions.py)."""
+
+    store: Store
+    clock: Clock
+    metrics: Metrics
+    options: SessionOptions
+
+    def command(self, session: "Session", command: Command) -> None:
+        """Carry `command` out when those before it are done (login.py)."""
+
+    def ready(self, session: "Session") -> None:
+        """Pump `session` soon."""
+
+    def ended(self, session: "Session") -> None:
+        """Forget `session`."""
+
+
+class Session:
+    """One device's connection."""
+
+    __slots__ = (
+        "app", "attributes", "behind", "commands", "conversation", "cursors", "device", "dirty",
+        "expires_at_ms", "foreground", "generation", "house", "id", "last_heard_s", "link",
+        "message_count", "message_second", "next_beat_s", "phase", "progress_at_s", "pumping",
+        "queued", "skipped", "started_s", "targets", "user", "window",
+    )  # fmt: skip
+
+    def __init__(self, session_id: str, link: Link, house: House) -> None:
+        options = house.options
+        now_s = house.clock.monotonic_s()
+        self.id = session_id
+        self.link = link
+        self.house = house
+        self.conversation = Connection(Role.SERVER)
+        self.phase = Phase.WAITING
+        self.app = self.user = self.device = ""
+        self.attributes = Attributes()
+        self.targets: tuple[str, ...] = ()
+        self.generation = 0
+        """Grows when the user changes, so that a pump under way drops what it read before."""
+        self.cursors: dict[Channel, Cursor] = {}
+        self.window = Window(options.window_bytes, options.window_count)
+        self.dirty: set[str] = set()
+        self.behind: dict[Channel, int] = {}
+        """Channels with something above what was read, and their heads."""
+        self.skipped: set[Channel] = set()
+        """Channels read past what was told: only oplogs that this device must not see."""
+        self.queued = self.pumping = False
+        self.commands: deque[Command] = deque()
+        self.foreground = True
+        self.next_beat_s = 0
+        self.expires_at_ms = 0
+        self.started_s = self.last_heard_s = self.progress_at_s = now_s
+        self.message_second = 0
+        self.message_count = 0
+
+    # From the transport ------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the device. Never raises: a fault closes the session."""
+        if self.phase is Phase.ENDED:
+            return
+        try:
+            for message in self.conversation.receive_data(data):
+                self._count_message()
+                self._take(message)
+                if self.has_ended():
+                    return
+        except ProtocolFault as fault:
+            self.close(fault.code, fault.detail)
+        except Exception:
+            log.exception("session_failed", session=self.id)
+            self.close(CloseCode.INTERNAL)
+
+    def drained(self) -> None:
+        """The link has sent what was buffered: the pump may go on."""
+        self._pump_if_wanted()
+
+    def lost(self) -> None:
+        """The link is gone."""
+        self._end()
+
+    def has_ended(self) -> bool:
+        """Whether nothing more will be said."""
+        return self.phase is Phase.ENDED
+
+    # From the engine ---------------------------------------------------------------------
+
+    def wake(self, target: str) -> None:
+        """Something changed for `target`. Carries no data; the pump will read."""
+        self.dirty.add(target)
+        if self.phase is Phase.OPEN:
+            self.house.ready(self)
+
+    def write(self, data: bytes) -> None:
+        """Send frames that are legal now."""
+        if self.phase is not Phase.ENDED:
+            self.link.write(data)
+
+    def send(self, message: m.Message) -> None:
+        """Send one message."""
+        self.write(self.conversation.send(message))
+
+    def notice(self, frame: bytes, size: int) -> None:
+        """Push a non-persistent payload, unless the device does not keep up."""
+        metrics = self.house.metrics
+        if self.phase is not Phase.OPEN:
+            return
+        if self.link.buffered_bytes() + size > self.house.options.buffered_bytes_max:
+            metrics.notices_dropped += 1
+            return
+        metrics.notices += 1
+        self.write(frame)
+
+    def close(
+        self,
+        code: CloseCode,
+        reason: str = "",
+        *,
+        retry_after_ms: int = 0,
+        retry_spread_ms: int = 0,
+    ) -> None:
+        """Say why, and end. Harmless when ended already."""
+        if self.phase is Phase.ENDED:
+            return
+        closes = self.house.metrics.closes
+        closes[int(code)] = closes.get(int(code), 0) + 1
+        log.info("session_closed", session=self.id, app=self.app, code=code.name, reason=reason)
+        if not self.conversation.closed():
+            close = m.Close(int(code), reason[:REASON_CHARS_MAX], retry_after_ms, retry_spread_ms)
+            self.send(close)
+        self._end()
+        self.link.close()
+
+    def check(self, now_s: float) -> float | None:
+        """Close what is late (the wheel calls this); say when to look again."""
+        options = self.house.options
+        if self.phase is Phase.ENDED:
+            # Closed a while ago; whoever has not taken the last bytes by now never will.
+            self.link.abort()
+            return None
+        if self.phase is Phase.WAITING:
+            if now_s >= self.started_s + options.hello_timeout_s:
+                self.close(CloseCode.HELLO_TIMEOUT)
+                return now_s + options.close_linger_s
+            return self.started_s + options.hello_timeout_s
+        return self._check_open(now_s)
+
+    def oldest_unacked_ms(self) -> int | None:
+        """When the oldest oplog under way was published, or None."""
+        if not self.window.count:
+            return None
+        pushes = (cursor.pushes[0] for cursor in self.cursors.values() if cursor.pushes)
+        return min((push.published_at_ms for push in pushes), default=None)
+
+    # Steps -------------------------------------------------------------------------------
+
+    def _check_open(self, now_s: float) -> float:
+        options = self.house.options
+        quiet_s = heartbeat.deadline_s(self.next_beat_s, options.beat_max_s)
+        if now_s >= self.last_heard_s + quiet_s:
+            self.close(CloseCode.IDLE_TIMEOUT)
+            return now_s + options.close_linger_s
+        due_s = self.last_heard_s + quiet_s
+        now_ms = self.house.clock.wall_ms()
+        if self.expires_at_ms:
+            if now_ms >= self.expires_at_ms:
+                self.close(CloseCode.TOKEN_EXPIRED)
+                return now_s + options.close_linger_s
+            due_s = min(due_s, now_s + (self.expires_at_ms - now_ms) / 1000)
+        if self.window.count:
+            slow_s = self.progress_at_s + options.ack_timeout_s
+            if now_s >= slow_s:
+                self.close(CloseCode.SLOW_DEVICE, "no ack in time")
+                return now_s + options.close_linger_s
+            due_s = min(due_s, slow_s)
+        # A session that is idle now may have pushes under way before its heartbeat is due.
+        return min(due_s, now_s + options.ack_timeout_s)
+
+    def _count_message(self) -> None:
+        now_s = self.house.clock.monotonic_s()
+        self.last_heard_s = now_s
+        second = int(now_s)
+        if second != self.message_second:
+            self.message_second, self.message_count = second, 0
+        self.message_count += 1
+        if self.message_count > self.house.options.messages_per_s_max:
+            raise ProtocolFault(CloseCode.RATE_LIMITED)
+
+    def _take(self, message: m.Message) -> None:
+        match message:
+            case m.Ack():
+                self._take_ack(message)
+            case m.Ping():
+                self.next_beat_s = message.next_beat_s
+                self.write(self.conversation.send(m.Pong(self.house.clock.wall_ms())))
+                self._tell_skipped()
+            case m.State():
+                self.foreground = message.foreground
+                self.next_beat_s = message.next_beat_s
+            case m.Hello() | m.Bind() | m.Unbind():
+                if len(self.commands) >= COMMANDS_MAX:
+                    raise ProtocolFault(CloseCode.RATE_LIMITED, "too many user changes at once")
+                self.house.command(self, message)
+            case m.Close():
+                self._end()
+                self.link.close()
+            case _:
+                raise AssertionError("the table lets no other message through")
+
+    def _take_ack(self, ack: m.Ack) -> None:
+        house = self.house
+        now_ms = house.clock.wall_ms()
+        house.metrics.acks += 1
+        advances: list[Advance] = []
+        epoch = house.store.lineage[-1]
+        for acked in ack.acked:
+            if acked.target not in self.targets:
+                continue
+            channel = Channel(self.app, acked.biz, acked.target)
+            cursor = self.cursors.get(channel)
+            if cursor is None or acked.received > cursor.told:
+                raise ProtocolFault(CloseCode.INVALID_FIELD, "an ack of what was never pushed")
+            if acked.processed > acked.received:
+                raise ProtocolFault(CloseCode.INVALID_FIELD, "processed above received")
+            for under_way in self.window.ack(cursor, acked.received):
+                self.progress_at_s = self.last_heard_s
+                latency_s = max(0, now_ms - under_way.published_at_ms) / 1000
+                house.metrics.publish_to_ack_s.observe(latency_s, under_way.count)
+            cursor.processed = max(cursor.processed, acked.processed)
+            advances.append(
+                Advance(channel, self.device, epoch, cursor.received, cursor.processed, now_ms)
+            )
+        house.store.advance(advances)
+        self._pump_if_wanted()
+
+    def _tell_skipped(self) -> None:
+        """Move the device's sync points over what it must not see, now that it is awake anyway."""
+        for channel in self.skipped:
+            cursor = self.cursors[channel]
+            self.write(encode_push(channel.biz, channel.target, cursor.told, cursor.read, ()))
+            cursor.told = cursor.read
+        self.skipped.clear()
+
+    def _pump_if_wanted(self) -> None:
+        if self.phase is Phase.OPEN and (self.behind or self.dirty):
+            self.house.ready(self)
+
+    def _end(self) -> None:
+        if self.phase is not Phase.ENDED:
+            self.phase = Phase.ENDED
+            self.commands.clear()
+            self.house.ended(self)

@@ -1,0 +1,89 @@
+"""Where a session is in one channel, and how much it has pushed that is not acked.
+
+Invariants (checked where they could break):
+- received <= told <= read: the device cannot hold what it was not told, nor be told what was
+  not read;
+- a session's window equals the sum of its cursors' pushes under way.
+"""
+
+from collections import deque
+
+from msgspec import Struct
+
+
+class UnderWay(Struct, frozen=True, gc=False):
+    """One Push that no ack has answered."""
+
+    upto: int
+    bytes: int
+    count: int
+    published_at_ms: int
+    """Of its newest oplog."""
+
+
+class Cursor:
+    """One channel of one session."""
+
+    __slots__ = ("processed", "pushes", "read", "received", "told")
+
+    def __init__(self, received: int, processed: int = 0) -> None:
+        self.received = received
+        """The device's sync point, as far as acked."""
+        self.processed = min(processed, received)
+        self.told = received
+        """Where the device will be when it has what was pushed: the next Push's `after`."""
+        self.read = received
+        """How far the store was read; above `told` are only oplogs the device must not see."""
+        self.pushes: deque[UnderWay] | None = None
+
+
+class Window:
+    """What all cursors of a session have under way together."""
+
+    __slots__ = ("bytes", "bytes_max", "count", "count_max")
+
+    def __init__(self, bytes_max: int, count_max: int) -> None:
+        self.bytes = 0
+        self.count = 0
+        self.bytes_max = bytes_max
+        self.count_max = count_max
+
+    def room(self) -> tuple[int, int]:
+        """Bytes and oplogs that may still be pushed; (0, 0) when closed."""
+        room_bytes = self.bytes_max - self.bytes
+        room_count = self.count_max - self.count
+        return (room_bytes, room_count) if room_bytes > 0 and room_count > 0 else (0, 0)
+
+    def push(self, cursor: Cursor, under_way: UnderWay) -> None:
+        """Take note of a Push of `cursor`'s channel."""
+        assert under_way.upto > cursor.told
+        cursor.told = under_way.upto
+        cursor.read = max(cursor.read, under_way.upto)
+        if cursor.pushes is None:
+            cursor.pushes = deque()
+        cursor.pushes.append(under_way)
+        self.bytes += under_way.bytes
+        self.count += under_way.count
+
+    def ack(self, cursor: Cursor, received: int) -> list[UnderWay]:
+        """Take note of an ack, and say which pushes it answers."""
+        assert received <= cursor.told
+        cursor.received = max(cursor.received, received)
+        answered: list[UnderWay] = []
+        while cursor.pushes and cursor.pushes[0].upto <= received:
+            under_way = cursor.pushes.popleft()
+            self.bytes -= under_way.bytes
+            self.count -= under_way.count
+            answered.append(under_way)
+        if not cursor.pushes:
+            cursor.pushes = None
+        assert self.bytes >= 0
+        assert self.count >= 0
+        return answered
+
+    def forget(self, cursor: Cursor) -> None:
+        """Drop what `cursor` has under way: its channel is no longer the session's."""
+        for under_way in cursor.pushes or ():
+            self.bytes -= under_way.bytes
+            self.count -= under_way.count
+        cursor.pushes = None
