@@ -1,0 +1,1 @@
+"""How bytes reach devices: sockets, TLS, certificates. Everything that waits for a network."""

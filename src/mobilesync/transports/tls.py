@@ -1,0 +1,215 @@
+"""The native door: devices over TLS on TCP (spec §2).
+
+Strategy: one accept loop per listener, which bounds how many TLS handshakes are under way, so
+that a flood of slow or silent clients fills a number and not the memory; the rest waits in the
+kernel's backlog. A finished link becomes a session at once. The event loop's own TLS does the
+work; this file is the only one that knows, so another driver can take its place.
+
+What is not ours gets no answer (spec §2.3): garbage and plain HTTP fail in the handshake, a
+client without the right ALPN is cut right after it.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from dataclasses import dataclass
+
+import structlog
+
+from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.session import Session
+from mobilesync.engine.sessions import Sessions
+from mobilesync.protocol.limits import ALPN
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 4096
+ACCEPT_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """Bounds of the native door."""
+
+    handshake_timeout_s: float = 10.0
+    handshakes_max: int = 2_000
+    user_timeout_s: int = 60
+    """How long the kernel keeps trying to send to a peer that answers nothing."""
+    write_high_bytes: int = 32 * 1024
+    write_low_bytes: int = 8 * 1024
+
+    def __post_init__(self) -> None:
+        assert 0 < self.write_low_bytes < self.write_high_bytes
+
+
+class DeviceLink(asyncio.Protocol):
+    """One device's TLS connection: a `Link` for the engine, a protocol for the event loop."""
+
+    __slots__ = ("_gateway", "_session", "_transport", "peer")
+
+    def __init__(self, gateway: "TlsGateway") -> None:
+        self._gateway = gateway
+        self._session: Session | None = None
+        self._transport: asyncio.Transport | None = None
+        self.peer = ""
+
+    # From the event loop -----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is done."""
+        assert isinstance(transport, asyncio.Transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is None or tls.selected_alpn_protocol() != ALPN:
+            self._gateway.metrics.connections_failed += 1
+            transport.abort()
+            return
+        options = self._gateway.options
+        self._transport = transport
+        transport.set_write_buffer_limits(options.write_high_bytes, options.write_low_bytes)
+        address = transport.get_extra_info("peername")
+        self.peer = f"{address[0]}:{address[1]}" if address else ""
+        self._session = self._gateway.sessions.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the device."""
+        if self._session is not None:
+            self._session.received(data)
+
+    def resume_writing(self) -> None:
+        """The write buffer has gone down."""
+        if self._session is not None:
+            self._session.drained()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended, whoever ended it."""
+        self._transport = None
+        if self._session is not None:
+            self._session.lost()
+
+    # For the engine ----------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send `data`."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def buffered_bytes(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def close(self) -> None:
+        """End after what was written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class TlsGateway:
+    """Listens for devices."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        context: ssl.SSLContext,
+        *,
+        host: str,
+        port: int,
+        options: TlsOptions | None = None,
+        metrics: Metrics,
+    ) -> None:
+        """`context` is a server's, with certificate, versions and ALPN set (certificates.py).
+        Port 0 takes a free one, see `port`."""
+        self.sessions = sessions
+        self.metrics = metrics
+        self.options = options or TlsOptions()
+        self._context = context
+        self._host = host
+        self._port = port
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(self.options.handshakes_max)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        assert self._listener is not None
+        return int(self._listener.getsockname()[1])
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Serve links that come from now on with `context`: a renewed certificate."""
+        self._context = context
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the address cannot be had."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        dual = self._host == "::" and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server(
+            (self._host, self._port), family=family, backlog=BACKLOG, dualstack_ipv6=dual
+        )
+        self._listener.setblocking(False)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(self._listener))
+
+    async def stop_accepting(self) -> None:
+        """Take no new links; those that are stay."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.gather(self._accepting, return_exceptions=True)
+            self._accepting = None
+        if self._listener is not None:
+            self._listener.close()
+
+    async def close(self) -> None:
+        """Take no new links and give up handshakes. Sessions are the engine's to end."""
+        await self.stop_accepting()
+        for handshake in tuple(self._handshakes):
+            handshake.cancel()
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._room.acquire()
+            try:
+                accepted, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                # Out of file descriptors, most likely: those in use must end first.
+                self._room.release()
+                log.warning("accept_failed", reason=str(error))
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            except BaseException:
+                self._room.release()
+                raise
+            handshake = loop.create_task(self._shake_hands(accepted))
+            self._handshakes.add(handshake)
+            handshake.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            accepted.setblocking(False)
+            # A peer can be gone before we look at its socket.
+            with contextlib.suppress(OSError):
+                user_timeout_ms = self.options.user_timeout_s * 1000
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)
+            await loop.connect_accepted_socket(
+                lambda: DeviceLink(self),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=self.options.handshake_timeout_s,
+            )
+        except (OSError, asyncio.CancelledError, ConnectionError) as error:
+            self.metrics.connections_failed += 1
+            log.debug("handshake_failed", reason=type(error).__name__)
+            accepted.close()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        finally:
+            self._room.release()
