@@ -311,3 +311,13 @@ def test_what_was_synced_survives_whatever_else_does() -> None:
     for survive in survivals:
         for seed in range(20):
             assert left(disk, survive, seed)[b"a"].startswith(b"hello")
+
+
+def test_a_committed_change_of_names_is_not_replayed_at_the_cut() -> None:
+    disk = Disk(model="strict")
+    put(disk, b"a", b"x")
+    disk.unlink(ROOT, b"a")
+    disk.sync(ROOT)
+    assert disk.journal.pending == []
+    disk.create(ROOT, b"b", FILE)
+    assert {tuple(left(disk, "subset", seed)) for seed in range(50)} == {(), (b"b",)}
