@@ -30,6 +30,8 @@ class Page(Struct, frozen=True):
     oplogs: list[Oplog]
     upto: int
     """Equals the channel's last id when the page was not cut short by a bound."""
+    floor: int = 0
+    """The head's floor at that moment: above the asked id, the reader has missed oplogs."""
 
 
 class TrimReport(Struct, frozen=True):
@@ -60,7 +62,7 @@ class StoreStats(Struct, frozen=True):
     commit_s: float
     """Seconds spent in them, in total."""
     queued: int
-    """Drafts that wait for their commit."""
+    """Drafts that are not durable yet."""
     disk_bytes: int
     failed: str = ""
     """Why the store takes no more writes; empty while it does."""
@@ -88,8 +90,10 @@ class Store(Protocol):
         """The heads of all channels of `targets`: one prefix scan each."""
 
     async def read(self, channel: Channel, after: int, count_max: int, bytes_max: int) -> Page:
-        """Oplogs with an id above `after`, ascending; at most `count_max`, and no more once their
-        payloads reach `bytes_max`, but at least one if there is one.
+        """Oplogs with an id above `after`, ascending; at most `count_max`, and with payloads of at
+        most `bytes_max` together, but at least one if there is one.
+
+        Raises StoreUnavailable when the disk cannot be read; the same holds for all reads.
         """
 
     def advance(self, advances: Sequence[Advance]) -> None:
@@ -97,8 +101,9 @@ class Store(Protocol):
 
         Not durable when it returns: rides along in the next commit, within 100 ms if there is
         none. Losing it only causes a repeat that the SDK drops. An advance that moves neither
-        received nor processed forward in its epoch leaves no trace.
-        A new epoch replaces the point. Dropped, silently, when the store takes no writes.
+        received nor processed forward in its epoch leaves no trace, nor does one of an epoch that
+        is not in the lineage. A later epoch of the lineage replaces the point, an earlier one is
+        ignored. Dropped, silently, when the store takes no writes or too many steps wait.
         """
 
     async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
@@ -107,19 +112,20 @@ class Store(Protocol):
     async def journal(
         self, channel: Channel, device: str, after: int, count_max: int
     ) -> list[Advance]:
-        """Steps of a sync point whose received id is above `after`, oldest first."""
+        """Durable steps of a sync point whose received id is above `after`, oldest first; each
+        tells where the point was after it."""
 
     async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
         """Forget oplogs that ended by `now_ms`: from each channel's beginning up to the first
         that has not ended. Continues where the last call stopped; serves others meanwhile.
 
         Frees the disk in time. Heads and ids stay; message ids are forgotten with their oplogs,
-        and journal entries too.
+        and journal entries too. Raises StoreUnavailable, OutcomeUnknown.
         """
 
     async def put_document(self, kind: str, key: str, value: bytes | None) -> None:
         """Keep a small value (a sync config, an API key) under (kind, key); None deletes it.
-        Durable when it returns. Raises StoreUnavailable, OutcomeUnknown."""
+        Durable when it returns. Raises Overloaded, StoreUnavailable, OutcomeUnknown."""
 
     async def documents(self, kind: str) -> dict[str, bytes]:
         """All values of `kind`, by key."""

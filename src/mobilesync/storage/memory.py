@@ -10,7 +10,7 @@ For tests, the simulator, and users' own tests. Nothing survives the process.
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from mobilesync.storage.contract import BackupReport, Page, StoreStats, TrimRepo
 
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
 DRAFT_OVERHEAD_BYTES = 200
+ADVANCES_MAX = 100_000
 ADVANCE_DELAY_S = 0.1
 
 
@@ -62,12 +63,15 @@ class MemoryStore:
         *,
         sync: Callable[[], Awaitable[None]] = _no_sync,
         queue_bytes_max: int = QUEUE_BYTES_MAX,
+        advances_max: int = ADVANCES_MAX,
     ) -> None:
         """`sync` stands for the fsync: what was appended is on the disk when it returns, and the
         store fails for good when it raises."""
         self.disk = disk
         self._sync = sync
         self._queue_bytes_max = queue_bytes_max
+        self._advances_max = advances_max
+        self._eras = {epoch: era for era, epoch in enumerate(disk.lineage)}
         self._queued_bytes = 0
         self._waiting: list[_Waiting] = []
         self._advances: list[Advance] = []
@@ -81,6 +85,7 @@ class MemoryStore:
         self._commits = 0
         self._committed = 0
         self._trim_after: Channel | None = None
+        self._queued = 0
 
     @property
     def lineage(self) -> tuple[int, ...]:
@@ -88,9 +93,10 @@ class MemoryStore:
 
     async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
         self._check_writable()
+        if not drafts:
+            return []
         size = sum(len(draft.payload) + DRAFT_OVERHEAD_BYTES for draft in drafts)
-        if self._queued_bytes + size > self._queue_bytes_max and self._queued_bytes:
-            raise Overloaded("the store's queue is full", hint="publish again a little later")
+        self._check_room(size)
         answers: list[Appended] = []
         fresh: list[tuple[Draft, int]] = []
         for draft in drafts:
@@ -120,24 +126,29 @@ class MemoryStore:
         assert count_max > 0
         stored = self.disk.oplogs.get(channel, [])
         head = self.disk.heads.get(channel)
-        last = head.last if head else 0
+        last, floor = (head.last, head.floor) if head else (0, 0)
         begin = bisect_right(stored, after, key=lambda oplog: oplog.id)
         oplogs: list[Oplog] = []
         size = 0
         for oplog in stored[begin : begin + count_max]:
             if oplogs and size + len(oplog.payload) > bytes_max:
-                return Page(oplogs, oplogs[-1].id)
+                return Page(oplogs, oplogs[-1].id, floor)
             oplogs.append(oplog)
             size += len(oplog.payload)
         cut = begin + len(oplogs) < len(stored)
-        return Page(oplogs, oplogs[-1].id if cut else max(last, after))
+        return Page(oplogs, oplogs[-1].id if cut else max(last, after), floor)
 
     def advance(self, advances: Sequence[Advance]) -> None:
         if self._failed or self._closed:
             return
         for advance in advances:
-            if _move(self._seen(advance.channel.app, advance.device), advance):
-                self._advances.append(advance)
+            if len(self._advances) >= self._advances_max:
+                break
+            points = self._seen(advance.channel.app, advance.device)
+            step = _moved(points.get(advance.channel), advance, self._eras)
+            if step is not None:
+                points[advance.channel] = SyncPoint(step.epoch, step.received, step.processed)
+                self._advances.append(step)
         if self._advances and self._committer is None and self._advance_timer is None:
             loop = asyncio.get_running_loop()
             self._advance_timer = loop.call_later(ADVANCE_DELAY_S, self._start_committer)
@@ -155,7 +166,7 @@ class MemoryStore:
         self._check_writable()
         after = self._trim_after
         channels = sorted(
-            channel for channel in self.disk.oplogs if after is None or channel > after
+            channel for channel in self.disk.heads if after is None or channel > after
         )
         chosen = channels[:channels_max]
         finished = len(chosen) == len(channels)
@@ -165,7 +176,9 @@ class MemoryStore:
 
     async def put_document(self, kind: str, key: str, value: bytes | None) -> None:
         self._check_writable()
-        await self._commit([], [(kind, key, value)], [], 0)
+        size = len(key) + len(value or b"") + DRAFT_OVERHEAD_BYTES
+        self._check_room(size)
+        await self._commit([], [(kind, key, value)], [], size)
 
     async def documents(self, kind: str) -> dict[str, bytes]:
         return {key: value for (k, key), value in self.disk.documents.items() if k == kind}
@@ -179,8 +192,7 @@ class MemoryStore:
         return BackupReport(path, file.stat().st_size, self.lineage[-1])
 
     def stats(self) -> StoreStats:
-        queued = sum(len(waiting.drafts) for waiting in self._waiting)
-        return StoreStats(self._commits, self._committed, 0.0, queued, 0, self._failed)
+        return StoreStats(self._commits, self._committed, 0.0, self._queued, 0, self._failed)
 
     async def close(self) -> None:
         self._closed = True
@@ -204,6 +216,10 @@ class MemoryStore:
             reason = self._failed or "the store is closed"
             raise StoreUnavailable("the store takes no writes", hint=reason)
 
+    def _check_room(self, size: int) -> None:
+        if self._queued_bytes + size > self._queue_bytes_max and self._queued_bytes:
+            raise Overloaded("the store's queue is full", hint="publish again a little later")
+
     def _last(self, channel: Channel) -> int:
         head = self.disk.heads.get(channel)
         return self._assigned.get(channel, head.last if head else 0)
@@ -224,6 +240,7 @@ class MemoryStore:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(drafts, documents, answers, size, done))
         self._queued_bytes += size
+        self._queued += len(drafts)
         self._start_committer()
         await done
 
@@ -241,7 +258,7 @@ class MemoryStore:
                 advances, self._advances = self._advances, []
                 try:
                     await self._sync()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whatever a test lets it raise
                     self._fail(str(error) or type(error).__name__, group)
                     return
                 self._apply(group, advances)
@@ -267,10 +284,12 @@ class MemoryStore:
                 else:
                     disk.documents[kind, name] = value
             self._queued_bytes -= waiting.bytes
+            self._queued -= len(waiting.drafts)
             self._committed += len(waiting.drafts)
         for advance in advances:
+            point = SyncPoint(advance.epoch, advance.received, advance.processed)
             owner = (advance.channel.app, advance.device)
-            _move(disk.points.setdefault(owner, {}), advance)
+            disk.points.setdefault(owner, {})[advance.channel] = point
             disk.journal.setdefault((advance.channel, advance.device), []).append(advance)
         self._commits += 1
         for waiting in group:
@@ -283,10 +302,11 @@ class MemoryStore:
             if not waiting.done.done():
                 waiting.done.set_exception(OutcomeUnknown("the commit failed", hint=reason))
         self._waiting = []
-        self._queued_bytes = 0
+        self._advances = []
+        self._queued_bytes = self._queued = 0
 
     def _trim_channel(self, channel: Channel, now_ms: int) -> int:
-        stored = self.disk.oplogs[channel]
+        stored = self.disk.oplogs.get(channel, [])
         count = 0
         head = self.disk.heads[channel]
         floor = head.floor
@@ -312,17 +332,17 @@ class MemoryStore:
             self.disk.journal[key] = steps
 
 
-def _move(points: dict[Channel, SyncPoint], advance: Advance) -> bool:
-    """Move the point in `points` forward; False when `advance` brings nothing new."""
-    old = points.get(advance.channel)
-    received, processed = advance.received, advance.processed
-    if old is not None and old.epoch == advance.epoch:
-        received = max(received, old.received)
-        processed = max(processed, old.processed)
-        if (received, processed) == (old.received, old.processed):
-            return False
-    points[advance.channel] = SyncPoint(advance.epoch, received, processed)
-    return True
+def _moved(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -> Advance | None:
+    """The step that `advance` is from `old`, or None when it brings nothing new."""
+    if advance.epoch not in eras:
+        return None
+    if old is None or eras[old.epoch] < eras[advance.epoch]:
+        return advance
+    received = max(advance.received, old.received)
+    processed = max(advance.processed, old.processed)
+    if old.epoch != advance.epoch or (received, processed) == (old.received, old.processed):
+        return None
+    return msgspec.structs.replace(advance, received=received, processed=processed)
 
 
 def _rows(disk: Disk) -> dict[str, object]:

@@ -1,0 +1,20 @@
+"""The store on one machine's disk: RocksDB with group commit.
+
+folder.py    the data folder: format version, kind, epochs, lock
+keys.py      how names and ids become keys          rows.py   how values become bytes
+tables.py    the open database: six tables, ranges, batches
+writer.py    the one thread that waits for the disk
+commit.py    group commit: what waits, what is in flight, who is told
+heads.py     heads as they are durable               points.py  sync points and their journal
+ids.py       ids given and message ids seen before they are durable
+store.py     the Store itself                        opening.py opening a folder
+trim.py      forgetting in slices                    backup.py  copies, and stores from copies
+verify.py    reading a folder through, for `doctor`  wal.py     a torn tail or a damaged log
+"""
+
+from mobilesync.storage.embedded.backup import restore
+from mobilesync.storage.embedded.opening import open_embedded
+from mobilesync.storage.embedded.options import EmbeddedOptions
+from mobilesync.storage.embedded.store import EmbeddedStore
+
+__all__ = ["EmbeddedOptions", "EmbeddedStore", "open_embedded", "restore"]

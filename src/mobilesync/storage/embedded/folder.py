@@ -1,0 +1,160 @@
+"""The data folder: what tells a store from a stranger's files, and who may open it.
+
+    MOBILESYNC    JSON: format version, kind (store or backup), engine, the epochs
+    LOCK          held while a process has the store open; holds its process id
+    rocksdb/      the database
+
+Strategy: MOBILESYNC is written last when a folder is made, and always as a whole (a new file,
+synced, renamed, the folder synced), so a folder either is a store or is none. Nothing in a folder
+is touched before MOBILESYNC was read and understood.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from mobilesync.domain.errors import StoreFolderRefused
+
+FORMAT = 1
+ENGINE = "rocksdb"
+EPOCH_BITS = 48
+_MARKER = "MOBILESYNC"
+_LOCK = "LOCK"
+_DATABASE = "rocksdb"
+
+Kind = Literal["store", "backup"]
+
+
+class Marker(Struct, frozen=True, kw_only=True):
+    """The content of MOBILESYNC."""
+
+    format: int
+    kind: Kind
+    engine: str
+    lineage: tuple[int, ...]
+    """The epochs of the store, the current one last."""
+    created_by: str = ""
+    """The version of Mobilesync that wrote it."""
+
+
+class _Format(Struct):
+    """What is read first: a newer format may have changed everything else."""
+
+    format: int
+
+
+def database_path(folder: Path) -> Path:
+    """Where the database of a data folder is."""
+    return folder / _DATABASE
+
+
+def read_marker(folder: Path, kind: Kind) -> Marker | None:
+    """What MOBILESYNC says; None when the folder is missing or empty.
+
+    Raises StoreFolderRefused when it is something else than a `kind` that this version reads.
+    """
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise StoreFolderRefused(f"{folder} is not a folder", hint="name a folder for the data")
+    try:
+        data = (folder / _MARKER).read_bytes()
+    except FileNotFoundError:
+        if _is_empty(folder):
+            return None
+        hint = "name an empty folder, or one that Mobilesync has made"
+        raise StoreFolderRefused(
+            f"{folder} holds files but no {_MARKER} file: it is not a data folder", hint=hint
+        ) from None
+    except OSError as error:
+        hint = "see that this user may read it, and that the disk is sound"
+        raise StoreFolderRefused(f"{folder / _MARKER}: {error.strerror}", hint=hint) from error
+    return _parse(folder, data, kind)
+
+
+def write_marker(folder: Path, marker: Marker) -> None:
+    """Write MOBILESYNC, durably, all or nothing."""
+    write_durably(folder / _MARKER, msgspec.json.format(msgspec.json.encode(marker), indent=2))
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a whole file so that after a power cut it is the old one or the new one."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FolderLock:
+    """Keeps other processes out of a data folder. The system drops it when this one dies."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises StoreFolderRefused when another process has the folder open."""
+        self._descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.read(self._descriptor, 20).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            by = f" (process {owner})" if owner else ""
+            hint = "stop that process first, or name another folder"
+            raise StoreFolderRefused(f"{folder} is in use{by}", hint=hint) from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others in. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _parse(folder: Path, data: bytes, kind: Kind) -> Marker:
+    damaged = f"{folder / _MARKER} is damaged"
+    hint = "restore a backup: mobilesync restore"
+    try:
+        found = msgspec.json.decode(data, type=_Format).format
+    except msgspec.DecodeError as error:
+        raise StoreFolderRefused(damaged, hint=hint) from error
+    if found > FORMAT:
+        raise StoreFolderRefused(
+            f"{folder} has format {found}, and this version reads up to {FORMAT}",
+            hint="run the version of Mobilesync that wrote it, or a newer one",
+        )
+    try:
+        marker = msgspec.json.decode(data, type=Marker)
+    except msgspec.DecodeError as error:
+        raise StoreFolderRefused(damaged, hint=hint) from error
+    if found < 1 or not marker.lineage or len(set(marker.lineage)) != len(marker.lineage):
+        raise StoreFolderRefused(damaged, hint=hint)
+    if marker.engine != ENGINE:
+        raise StoreFolderRefused(
+            f"{folder} belongs to the engine {marker.engine!r}, not to {ENGINE}",
+            hint="name another folder",
+        )
+    if marker.kind != kind:
+        other = "make a store from it: mobilesync restore" if kind == "store" else "name a backup"
+        raise StoreFolderRefused(f"{folder} is a {marker.kind}, not a {kind}", hint=other)
+    return marker
+
+
+def _is_empty(folder: Path) -> bool:
+    # What an interrupted creation leaves behind does not count.
+    leftovers = {_LOCK, _MARKER + ".new", "lost+found"}
+    return all(entry.name in leftovers for entry in folder.iterdir())

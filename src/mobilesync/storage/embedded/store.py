@@ -1,0 +1,214 @@
+"""The embedded store: the contract's methods over the parts in this folder.
+
+Strategy: everything happens on the event loop but waiting for the disk (writer.py) and long work
+on files (backup, compaction, opening), which has a thread of its own. Reads are short and inline;
+ids are given in the turn of the call, and nothing is awaited between looking a message id up and
+giving its id.
+
+Not here: what is forgotten when (trim.py), and the folder's checks (folder.py).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.oplog import Appended, Draft, Oplog
+from mobilesync.domain.sync_point import Advance, Head, SyncPoint
+from mobilesync.storage.contract import BackupReport, Page, StoreStats, TrimReport
+from mobilesync.storage.embedded import keys, rows
+from mobilesync.storage.embedded.backup import write_backup
+from mobilesync.storage.embedded.commit import Committer
+from mobilesync.storage.embedded.folder import FolderLock, Marker
+from mobilesync.storage.embedded.heads import Heads
+from mobilesync.storage.embedded.ids import Ids
+from mobilesync.storage.embedded.options import EmbeddedOptions
+from mobilesync.storage.embedded.points import Points
+from mobilesync.storage.embedded.tables import Tables
+from mobilesync.storage.embedded.trim import Trimmer
+
+DRAFT_OVERHEAD_BYTES = 200
+SyncHook = Callable[[Callable[[], None]], None]
+
+
+class EmbeddedStore:
+    """A Store in a data folder. See `Store` for the contract of each method.
+
+    Made by `open_embedded`.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        marker: Marker,
+        lock: FolderLock,
+        worker: ThreadPoolExecutor,
+        options: EmbeddedOptions,
+        sync: SyncHook | None = None,
+    ) -> None:
+        self._tables = tables
+        self._marker = marker
+        self._lock = lock
+        self._worker = worker
+        self._heads = Heads(tables, options.cached_targets_max)
+        self._ids = Ids(tables, self._heads)
+        self._points = Points(tables, marker.lineage, options.advances_max)
+        self._committer = Committer(
+            tables,
+            self._heads,
+            self._points,
+            epoch=marker.lineage[-1],
+            options=options,
+            sync=tables.sync if sync is None else lambda: sync(tables.sync),
+            settled=self._ids.settle,
+        )
+        self._trimmer = Trimmer(tables, self._heads, self._committer, worker, options)
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def lineage(self) -> tuple[int, ...]:
+        return self._marker.lineage
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        if not drafts:
+            return []
+        self._committer.check_writable()
+        prefixes = {draft.channel: keys.channel_prefix(draft.channel) for draft in drafts}
+        message_keys = [prefixes[draft.channel] + draft.message_id.encode() for draft in drafts]
+        # All that can fail comes before anything is put into the group.
+        ids = self._ids
+        known = [ids.known(key) for key in message_keys]
+        lasts = {channel: ids.last(channel) for channel in prefixes}
+        if all(known) and not any(ids.is_waiting(key) for key in message_keys):
+            return [Appended(oplog_id, duplicate=True) for oplog_id in known]
+        size = sum(len(draft.payload) for draft in drafts) + DRAFT_OVERHEAD_BYTES * len(drafts)
+        group = self._committer.group(size)
+        tables = self._tables
+        put = group.batch.put
+        answers: list[Appended] = []
+        given: dict[bytes, int] = {}
+        for draft, key, found in zip(drafts, message_keys, known, strict=True):
+            if found or key in given:
+                answers.append(Appended(found or given[key], duplicate=True))
+                continue
+            channel = draft.channel
+            oplog_id = lasts[channel] = lasts[channel] + 1
+            data = keys.id_bytes(oplog_id)
+            put(prefixes[channel] + data, rows.encode_draft(draft), tables.in_oplogs)
+            put(key, data, tables.in_message_ids)
+            ids.give(group, channel, key, oplog_id)
+            given[key] = oplog_id
+            answers.append(Appended(oplog_id))
+        group.drafts += len(given)
+        await self._committer.wait()
+        return answers
+
+    async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
+        found: dict[Channel, Head] = {}
+        for target in targets:
+            found.update(self._heads.of_target(app, target))
+        return found
+
+    async def read(self, channel: Channel, after: int, count_max: int, bytes_max: int) -> Page:
+        assert count_max > 0
+        head = self._heads.of(channel)
+        if head is None:
+            return Page([], after)
+        tables = self._tables
+        prefix = keys.channel_prefix(channel)
+        begin = prefix + keys.id_bytes(max(after, head.trimmed) + 1)
+        end = prefix + keys.id_bytes(head.last + 1)
+        oplogs: list[Oplog] = []
+        size = 0
+        if after < head.last:
+            for key, data in tables.scan(tables.oplogs, begin, end):
+                if len(oplogs) == count_max:
+                    return Page(oplogs, oplogs[-1].id, head.floor)
+                oplog = rows.decode_oplog(keys.id_of(key), data)
+                size += len(oplog.payload)
+                if oplogs and size > bytes_max:
+                    return Page(oplogs, oplogs[-1].id, head.floor)
+                oplogs.append(oplog)
+        return Page(oplogs, max(head.last, after), head.floor)
+
+    def advance(self, advances: Sequence[Advance]) -> None:
+        if self._committer.failed or self._closing is not None:
+            return
+        for advance in advances:
+            self._points.advance(advance)
+        self._committer.commit_points_later()
+
+    async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
+        return self._points.of_device(app, device)
+
+    async def journal(
+        self, channel: Channel, device: str, after: int, count_max: int
+    ) -> list[Advance]:
+        return self._points.journal(channel, device, after, count_max)
+
+    async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
+        return await self._trimmer.trim(now_ms, channels_max)
+
+    async def put_document(self, kind: str, key: str, value: bytes | None) -> None:
+        place = keys.document_key(kind, key)
+        group = self._committer.group(len(place) + len(value or b"") + DRAFT_OVERHEAD_BYTES)
+        if value is None:
+            group.batch.delete(place, self._tables.in_documents)
+        else:
+            group.batch.put(place, value, self._tables.in_documents)
+        group.documents[place] = value
+        await self._committer.wait()
+
+    async def documents(self, kind: str) -> dict[str, bytes]:
+        prefix = keys.kind_prefix(kind)
+        tables = self._tables
+        found: dict[bytes, bytes | None] = dict(
+            tables.scan(tables.documents, prefix, keys.after_prefix(prefix))
+        )
+        hidden = self._committer.hidden_documents()
+        found.update({key: old for key, old in hidden.items() if key.startswith(prefix)})
+        return {
+            key[len(prefix) :].decode(): value for key, value in found.items() if value is not None
+        }
+
+    async def backup(
+        self, path: Path, progress: Callable[[int, int], None] | None = None
+    ) -> BackupReport:
+        """`progress` is called in another thread with bytes copied so far and in all."""
+        self._committer.check_writable()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._worker, write_backup, self._tables, self._marker, path, progress
+        )
+
+    def stats(self) -> StoreStats:
+        committer = self._committer
+        return StoreStats(
+            committer.commits,
+            committer.committed,
+            committer.commit_s,
+            committer.queued,
+            self._tables.disk_bytes(),
+            committer.failed,
+        )
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await self._committer.close()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._worker, self._close_tables)
+        self._worker.shutdown()
+
+    def _close_tables(self) -> None:
+        try:
+            if not self._committer.failed:
+                # Leaves an empty log behind: the next opening has nothing to replay.
+                self._tables.flush()
+        finally:
+            self._tables.close()
+            self._lock.release()
