@@ -1,0 +1,1 @@
+"""The command line: puts the service together, and speaks to a person."""

@@ -1,0 +1,106 @@
+"""Apps as a settings file defines them: `[apps.<name>]`.
+
+Strategy: each key of the table that names a secret, a file or an address becomes a verification
+key; each may be a list, so that an old and a new key work side by side while an app changes them.
+Every mistake is told with the table and the key that it is in.
+
+Not here: what a good key is (engine/apps.py), the other settings (configuration.py).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mobilesync.cli.setting import BadSetting
+from mobilesync.cli.suggestion import did_you_mean
+from mobilesync.domain.errors import InvalidRequest
+from mobilesync.engine.apps import App, KeyUrl, SecretKey, VerificationKey, load_public_key
+
+KEY_FILE_BYTES_MAX = 64 * 1024
+
+APP_KEYS: dict[str, str] = {
+    "hs256_secret": "A secret shared with the business server, at least 32 bytes (HS256).",
+    "hs256_secret_file": "The same in a file of its own; spaces and line ends around it are cut.",
+    "public_key_file": "The business server's public key in PEM: RSA (RS256) or P-256 (ES256).",
+    "jwks_url": "Where the issuer publishes its public keys as a JWK set; `https://`.",
+    "issuer": "If set, the `iss` that tokens must have.",
+    "audience": "If set, an `aud` that tokens must have; if not, tokens must have none.",
+    "device_claim_required": "`false`: a token without `device` is good for any one device.",
+}
+"""What an app's table may hold, and what each key is."""
+
+_KEY_KINDS = ("hs256_secret", "hs256_secret_file", "public_key_file", "jwks_url")
+
+
+def read_apps(tables: object, source: str) -> list[App]:
+    """The apps in `tables`, the parsed `[apps]` of `source`. Raises BadSetting."""
+    if not isinstance(tables, Mapping):
+        hint = "write [apps.<name>]"
+        raise BadSetting(f"apps ({source}) is no table of apps", field="apps", hint=hint)
+    return [_read_app(str(name), table, source) for name, table in tables.items()]
+
+
+def _read_app(name: str, table: object, source: str) -> App:
+    where = f"[apps.{name}] in {source}"
+    if not isinstance(table, Mapping):
+        raise BadSetting(f"{where} is no table", field="apps", hint=f"write [apps.{name}]")
+    for key in table:
+        if key not in APP_KEYS:
+            hint = did_you_mean(str(key), APP_KEYS)
+            raise BadSetting(f"{where}: unknown key {key!r}", field="apps", hint=hint)
+    try:
+        return App(
+            name,
+            tuple(_read_keys(table)),
+            issuer=_text(table, "issuer"),
+            audience=_text(table, "audience"),
+            device_claim_required=_switch(table, "device_claim_required"),
+        )
+    except InvalidRequest as error:
+        raise BadSetting(f"{where}: {error.message}", field="apps", hint=error.hint) from None
+
+
+def _read_keys(table: Mapping[str, Any]) -> list[VerificationKey]:
+    keys: list[VerificationKey] = []
+    for kind in _KEY_KINDS:
+        values = table.get(kind, [])
+        for value in values if isinstance(values, list) else [values]:
+            if not isinstance(value, str) or not value:
+                raise InvalidRequest(f"{kind} is neither text nor a list of texts")
+            keys.append(_read_key(kind, value))
+    return keys
+
+
+def _read_key(kind: str, value: str) -> VerificationKey:
+    match kind:
+        case "hs256_secret":
+            return SecretKey(value.encode())
+        case "hs256_secret_file":
+            return SecretKey(_read_file(value).strip())
+        case "public_key_file":
+            return load_public_key(_read_file(value))
+    return KeyUrl(value)
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(KEY_FILE_BYTES_MAX)
+    except (OSError, ValueError) as error:
+        hint = "does it exist, and may this user read it?"
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise InvalidRequest(f"cannot read {path}: {reason}", hint=hint) from None
+
+
+def _text(table: Mapping[str, Any], key: str) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{key} is no text")
+    return value
+
+
+def _switch(table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, True)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{key} is neither true nor false")
+    return value
