@@ -1,4 +1,4 @@
-"""The disk as a kernel mounts it: what programs see before a cut, after it, and after power returns.
+"""The disk as a kernel mounts it: before a cut, after it, and after power returns.
 
 Most tests end with a cut and look at the backing directory, which is what the next mount shows.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.conftest import DiskMaker
-from tests.crash.powercut import PowerCutDisk
+from tests.crash.conftest import DiskMaker, require
+from tests.crash.powercut import PowerCutDisk, why_unavailable
 from tests.crash.powercut.mount import REPOSITORY, DiskRefused
 
 
@@ -280,6 +280,21 @@ def test_commands_that_are_none_are_refused(disk: PowerCutDisk) -> None:
     with pytest.raises(DiskRefused, match="mounted already"):
         disk.mount()
     assert disk.stats()["cut"] is False
+
+
+def test_a_machine_without_fuse_skips_but_ci_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: path == "/dev/fuse")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    missing = why_unavailable()
+    assert missing is not None
+    assert "apt-get install fuse3" in missing
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="fuse3"):
+        require(missing)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="fuse3"):
+        require(missing)
+    require(None)
 
 
 def _wait_for_the_end_of(pid: int) -> None:
