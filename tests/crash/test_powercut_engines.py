@@ -22,7 +22,7 @@ from tests.crash.powercut.mount import REPOSITORY
 from tests.crash.powercut.survival import Survive
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
-ROUNDS = 3
+ROUNDS = 2
 
 each_engine = pytest.mark.parametrize("engine", ENGINES)
 
