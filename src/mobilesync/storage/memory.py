@@ -9,6 +9,7 @@ For tests, the simulator, and users' own tests. Nothing survives the process.
 """
 
 import asyncio
+import random
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ QUEUE_BYTES_MAX = 64 * 1024 * 1024
 DRAFT_OVERHEAD_BYTES = 200
 ADVANCES_MAX = 100_000
 ADVANCE_DELAY_S = 0.1
+_BACKUP = "memory.msgpack"
 
 
 @dataclass
@@ -187,7 +189,7 @@ class MemoryStore:
         if path.exists():
             raise InvalidRequest("the backup folder exists already", field="path")
         path.mkdir(parents=True)
-        file = path / "memory.msgpack"
+        file = path / _BACKUP
         file.write_bytes(msgspec.msgpack.encode(_rows(self.disk)))
         return BackupReport(path, file.stat().st_size, self.lineage[-1])
 
@@ -345,13 +347,37 @@ def _moved(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -> 
     return msgspec.structs.replace(advance, received=received, processed=processed)
 
 
-def _rows(disk: Disk) -> dict[str, object]:
-    return {
-        "lineage": disk.lineage,
-        "oplogs": list(disk.oplogs.items()),
-        "heads": list(disk.heads.items()),
-        "message_ids": list(disk.message_ids.items()),
-        "points": list(disk.points.items()),
-        "journal": list(disk.journal.items()),
-        "documents": list(disk.documents.items()),
-    }
+def _rows(disk: Disk) -> list[object]:
+    return [
+        disk.lineage,
+        list(disk.oplogs.items()),
+        list(disk.heads.items()),
+        list(disk.message_ids.items()),
+        [(owner, list(points.items())) for owner, points in disk.points.items()],
+        list(disk.journal.items()),
+        list(disk.documents.items()),
+    ]
+
+
+class _Rows(msgspec.Struct, array_like=True):
+    lineage: tuple[int, ...]
+    oplogs: list[tuple[Channel, list[Oplog]]]
+    heads: list[tuple[Channel, Head]]
+    message_ids: list[tuple[tuple[Channel, str], int]]
+    points: list[tuple[tuple[str, str], list[tuple[Channel, SyncPoint]]]]
+    journal: list[tuple[tuple[Channel, str], list[Advance]]]
+    documents: list[tuple[tuple[str, str], bytes]]
+
+
+def restore_memory(backup: Path, *, random: random.Random) -> Disk:
+    """A disk with what `backup` holds, and a new epoch."""
+    rows = msgspec.msgpack.decode((backup / _BACKUP).read_bytes(), type=_Rows)
+    return Disk(
+        (*rows.lineage, random.getrandbits(48)),
+        dict(rows.oplogs),
+        dict(rows.heads),
+        dict(rows.message_ids),
+        {owner: dict(points) for owner, points in rows.points},
+        dict(rows.journal),
+        dict(rows.documents),
+    )

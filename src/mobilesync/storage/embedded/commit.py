@@ -90,6 +90,8 @@ class Committer:
     @property
     def queued(self) -> int:
         """Drafts that are not durable yet."""
+        if self.failed:
+            return 0
         in_flight = self._in_flight.drafts if self._in_flight else 0
         return in_flight + sum(group.drafts for group in self._queue)
 

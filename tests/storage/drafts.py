@@ -1,0 +1,42 @@
+"""Drafts with what a test cares about, and defaults for the rest."""
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.conditions import Conditions
+from mobilesync.domain.oplog import Draft
+from mobilesync.domain.sync_point import Advance
+
+CHAT = Channel("shop", "CHAT", "user:ada")
+NEWS = Channel("shop", "NEWS", "everyone")
+FAR_MS = 10**12
+
+
+def draft(
+    message_id: str,
+    channel: Channel = CHAT,
+    *,
+    payload: bytes = b"payload",
+    expires_at_ms: int = FAR_MS,
+    by_retention: bool = True,
+    conditions: Conditions | None = None,
+) -> Draft:
+    return Draft(channel, payload, message_id, 1000, expires_at_ms, by_retention, conditions)
+
+
+def drafts(count: int, channel: Channel = CHAT, *, begin: int = 1, size: int = 10) -> list[Draft]:
+    """Drafts with message ids m<begin> … and payloads of `size` bytes."""
+    return [
+        draft(f"m{number}", channel, payload=bytes([number % 251]) * size)
+        for number in range(begin, begin + count)
+    ]
+
+
+def step(
+    epoch: int,
+    received: int,
+    processed: int = 0,
+    *,
+    channel: Channel = CHAT,
+    device: str = "phone",
+    at_ms: int = 5,
+) -> Advance:
+    return Advance(channel, device, epoch, received, processed, at_ms)
