@@ -14,6 +14,7 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 
@@ -58,7 +59,8 @@ class DeviceLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done."""
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports fit the interface without inheriting it.
+        transport = cast("asyncio.Transport", transport)
         tls = transport.get_extra_info("ssl_object")
         if tls is None or tls.selected_alpn_protocol() != ALPN:
             self._gateway.metrics.connections_failed += 1
