@@ -1,13 +1,15 @@
-"""Drafts with what a test cares about, and defaults for the rest."""
+"""What the storage tests append and ask for, with defaults for the rest."""
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.oplog import Draft
 from mobilesync.domain.sync_point import Advance
+from mobilesync.storage.contract import Store
 
 CHAT = Channel("shop", "CHAT", "user:ada")
 NEWS = Channel("shop", "NEWS", "everyone")
 FAR_MS = 10**12
+BIG = 1 << 30
 
 
 def draft(
@@ -40,3 +42,14 @@ def step(
     at_ms: int = 5,
 ) -> Advance:
     return Advance(channel, device, epoch, received, processed, at_ms)
+
+
+async def ids(store: Store, channel: Channel = CHAT, after: int = 0) -> list[int]:
+    """The ids that `channel` shows."""
+    return [oplog.id for oplog in (await store.read(channel, after, 1000, BIG)).oplogs]
+
+
+async def last(store: Store, channel: Channel = CHAT) -> int:
+    """The last id of `channel`; 0 for none."""
+    head = (await store.heads(channel.app, [channel.target])).get(channel)
+    return head.last if head else 0

@@ -9,11 +9,11 @@ For tests, the simulator, and users' own tests. Nothing survives the process.
 """
 
 import asyncio
-import random
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import msgspec
 
@@ -325,13 +325,10 @@ class MemoryStore:
             del stored[:count]
             if not stored:
                 del self.disk.oplogs[channel]
-            self._trim_journal(channel, trimmed)
+            for key, steps in self.disk.journal.items():
+                if key[0] == channel:
+                    steps[:] = [step for step in steps if step.received > trimmed]
         return count
-
-    def _trim_journal(self, channel: Channel, trimmed: int) -> None:
-        for key in [key for key in self.disk.journal if key[0] == channel]:
-            steps = [step for step in self.disk.journal[key] if step.received > trimmed]
-            self.disk.journal[key] = steps
 
 
 def _moved(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -> Advance | None:
@@ -369,7 +366,7 @@ class _Rows(msgspec.Struct, array_like=True):
     documents: list[tuple[tuple[str, str], bytes]]
 
 
-def restore_memory(backup: Path, *, random: random.Random) -> Disk:
+def restore_memory(backup: Path, *, random: Random) -> Disk:
     """A disk with what `backup` holds, and a new epoch."""
     rows = msgspec.msgpack.decode((backup / _BACKUP).read_bytes(), type=_Rows)
     return Disk(

@@ -9,11 +9,11 @@ makes a store, and gives that store a new epoch, since devices may know of more 
 
 import hashlib
 import os
-import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import msgspec
 from msgspec import Struct
@@ -46,7 +46,7 @@ class _File(Struct, frozen=True):
     blake2b: str
 
 
-def new_epoch(random: random.Random, lineage: tuple[int, ...] = ()) -> int:
+def new_epoch(random: Random, lineage: tuple[int, ...] = ()) -> int:
     """An epoch that none in `lineage` equals; never 0."""
     while True:
         epoch = random.getrandbits(EPOCH_BITS)
@@ -82,9 +82,7 @@ def write_backup(
     return BackupReport(path, sum(file.bytes for file in files), marker.lineage[-1])
 
 
-def restore(
-    backup: Path, folder: Path, *, random: random.Random, progress: Progress | None = None
-) -> int:
+def restore(backup: Path, folder: Path, *, random: Random, progress: Progress | None = None) -> int:
     """Make a store in `folder`, missing or empty, from `backup`; answers its new epoch.
 
     Raises StoreFolderRefused, before anything is written, when the backup is none, incomplete or

@@ -5,9 +5,9 @@ RocksDB says is kept as the hint. A new folder gets its marker last.
 """
 
 import asyncio
-import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 from mobilesync.domain.errors import StoreFolderRefused
 from mobilesync.storage.embedded.backup import make_marker, new_epoch
@@ -27,7 +27,7 @@ from mobilesync.storage.embedded.tables import Tables
 async def open_embedded(
     path: Path,
     *,
-    random: random.Random,
+    random: Random,
     create: bool = True,
     options: EmbeddedOptions | None = None,
     sync: SyncHook | None = None,
@@ -54,7 +54,7 @@ async def open_embedded(
 
 
 def _open(
-    path: Path, random: random.Random, create: bool, options: EmbeddedOptions
+    path: Path, random: Random, create: bool, options: EmbeddedOptions
 ) -> tuple[Tables, Marker, FolderLock]:
     marker = read_marker(path, "store")
     if marker is None:
