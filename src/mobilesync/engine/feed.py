@@ -30,12 +30,24 @@ class Encoded(Struct, frozen=True, gc=False):
 class FeedPage:
     """All of a channel after `after` up to `upto`, encoded."""
 
-    __slots__ = ("_frame", "after", "channel", "ends_at_ms", "oplogs", "same_for_all", "upto")
+    __slots__ = (
+        "_frame",
+        "after",
+        "channel",
+        "ends_at_ms",
+        "floor",
+        "oplogs",
+        "same_for_all",
+        "upto",
+    )
 
-    def __init__(self, channel: Channel, after: int, upto: int, oplogs: list[Encoded]) -> None:
+    def __init__(
+        self, channel: Channel, after: int, upto: int, floor: int, oplogs: list[Encoded]
+    ) -> None:
         self.channel = channel
         self.after = after
         self.upto = upto
+        self.floor = floor
         self.oplogs = oplogs
         self.same_for_all = all(encoded.oplog.conditions is None for encoded in oplogs)
         self.ends_at_ms = min((e.oplog.expires_at_ms for e in oplogs), default=2**63)
@@ -97,7 +109,7 @@ class Feed:
     async def _read(self, channel: Channel, after: int, count: int, size: int) -> FeedPage:
         page = await self._store.read(channel, after, count, size)
         encoded = [Encoded(oplog, _wire(oplog)) for oplog in page.oplogs]
-        return FeedPage(channel, after, page.upto, encoded)
+        return FeedPage(channel, after, page.upto, page.floor, encoded)
 
 
 def _wire(oplog: Oplog) -> bytes:

@@ -6,7 +6,8 @@ only as long as there are commands. How many may be under way is bounded: beyond
 told when to come back, which is the admission control for reconnect storms.
 
 Order inside a step (spec §6.3): the targets are watched *before* the heads are read, so that no
-change falls between the two; Welcome goes out before any Reset, and Resets before any Push.
+change falls between the two. The Resets are part of Welcome: were they messages of their own, an ack
+of the old sync point could cross them.
 """
 
 import asyncio
@@ -151,10 +152,10 @@ class Logins:
         session.generation += 1
         for channel in [c for c in session.cursors if is_user_target(c.target)]:
             session.window.forget(session.cursors.pop(channel))
-            session.skipped.discard(channel)
+            session.skipped.pop(channel, None)
         for channel in [c for c in session.behind if is_user_target(c.target)]:
             del session.behind[channel]
-        session.dirty = {target for target in session.dirty if not is_user_target(target)}
+        session.dirty = {target: None for target in session.dirty if not is_user_target(target)}
         self._registry.watch(session, session_targets(user, session.device))
         heads = await self._store.heads(session.app, new) if new else {}
         if not session.has_ended():
@@ -167,19 +168,10 @@ class Logins:
         points: dict[Channel, SyncPoint],
         heads: dict[Channel, Head],
     ) -> None:
-        """Say Welcome and the Resets in one write, and begin to push."""
+        """Say Welcome, which holds the Resets, and begin to push."""
         house = session.house
         lineage = self._store.lineage
-        welcome = m.Welcome(
-            version,
-            lineage[-1],
-            session.id,
-            session.user,
-            house.clock.wall_ms(),
-            house.options.beat_min_s,
-            house.options.beat_max_s,
-        )
-        frames = [session.conversation.send(welcome)]
+        resets: list[m.Reset] = []
         advances: list[Advance] = []
         now_ms = house.clock.wall_ms()
         for channel, point in points.items():
@@ -187,14 +179,25 @@ class Logins:
             cursor = Cursor(place.cursor, point.processed)
             session.cursors[channel] = cursor
             if place.reset is not None:
-                frames.append(session.conversation.send(_reset(channel, lineage[-1], place)))
-                house.metrics.resets += 1
+                resets.append(_reset(channel, lineage[-1], place))
             if place.reset in (None, ResetReason.RENAMED):
                 # Hello is an ack: what died with the last link is said again here.
                 step = (lineage[-1], cursor.received, cursor.processed, now_ms)
                 advances.append(Advance(channel, session.device, *step))
         self._store.advance(advances)
-        session.write(b"".join(frames))
+        house.metrics.resets += len(resets)
+        options = house.options
+        welcome = m.Welcome(
+            version,
+            lineage[-1],
+            session.id,
+            session.user,
+            now_ms,
+            options.beat_min_s,
+            options.beat_max_s,
+            resets,
+        )
+        session.send(welcome)
         for channel, head in heads.items():
             known = session.cursors.get(channel)
             if head.last > (known.read if known else 0):

@@ -224,5 +224,5 @@ class Publisher:
         finally:
             # Also when the caller was cancelled or the outcome is unknown: a wake too many is
             # harmless, one too few waits for the sweep.
-            for app, target in {(d.channel.app, d.channel.target) for d in drafts}:
+            for app, target in dict.fromkeys((d.channel.app, d.channel.target) for d in drafts):
                 self._waker.wake(app, target)

@@ -22,7 +22,8 @@ from mobilesync.engine.feed import Feed, FeedPage
 from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.session import Phase, Session
 from mobilesync.engine.window import Cursor, UnderWay
-from mobilesync.protocol.codes import CloseCode
+from mobilesync.protocol.codes import CloseCode, ResetReason
+from mobilesync.protocol.messages import Reset
 from mobilesync.storage.contract import Store
 
 log = structlog.get_logger(__name__)
@@ -103,10 +104,10 @@ class Pump:
         self._metrics.pump_turns += 1
         generation = session.generation
         if session.dirty:
-            targets, session.dirty = tuple(session.dirty), set()
+            targets, session.dirty = tuple(session.dirty), {}
             heads = await self._store.heads(session.app, targets)
             if session.generation != generation:
-                session.dirty.update(targets)
+                session.dirty.update(dict.fromkeys(targets))
                 return
             for channel, head in heads.items():
                 cursor = session.cursors.get(channel)
@@ -155,11 +156,13 @@ class Pump:
         assert page.after == cursor.read, "the page continues where the last one ended"
         if page.upto >= session.behind[channel]:
             del session.behind[channel]
+        if page.floor > cursor.read and cursor.told > 0:
+            frames.append((channel.target, self._reset(session, channel, cursor, page.floor)))
         chosen = page.choose(session.attributes, self._clock.wall_ms())
         if not chosen:
             cursor.read = max(cursor.read, page.upto)
             if cursor.read > cursor.told:
-                session.skipped.add(channel)
+                session.skipped[channel] = None
             return PUSH_OVERHEAD_BYTES
         frame = page.frame(cursor.told, chosen)
         newest = chosen[-1].oplog.published_at_ms
@@ -167,10 +170,20 @@ class Pump:
             session.progress_at_s = self._clock.monotonic_s()
         under_way = UnderWay(page.upto, len(frame), len(chosen), newest)
         session.window.push(cursor, under_way)
-        session.skipped.discard(channel)
+        session.skipped.pop(channel, None)
         frames.append((channel.target, frame))
         metrics = self._metrics
         metrics.pushes += 1
         metrics.oplogs_pushed += len(chosen)
         metrics.bytes_pushed += len(frame)
         return len(frame)
+
+    def _reset(self, session: Session, channel: Channel, cursor: Cursor, floor: int) -> bytes:
+        """Retention has overtaken a session that is behind: say so, and continue above it."""
+        cursor.told = cursor.read = floor
+        session.skipped.pop(channel, None)
+        self._metrics.resets += 1
+        epoch = self._store.lineage[-1]
+        reason = int(ResetReason.TRIMMED)
+        reset = Reset(channel.biz, channel.target, epoch, floor, reason)
+        return session.conversation.send(reset)

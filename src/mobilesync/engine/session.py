@@ -96,10 +96,10 @@ class Session:
         """Grows when the user changes, so that a pump under way drops what it read before."""
         self.cursors: dict[Channel, Cursor] = {}
         self.window = Window(options.window_bytes, options.window_count)
-        self.dirty: set[str] = set()
+        self.dirty: dict[str, None] = {}
         self.behind: dict[Channel, int] = {}
         """Channels with something above what was read, and their heads."""
-        self.skipped: set[Channel] = set()
+        self.skipped: dict[Channel, None] = {}
         """Channels read past what was told: only oplogs that this device must not see."""
         self.queued = self.pumping = False
         self.commands: deque[Command] = deque()
@@ -144,7 +144,7 @@ class Session:
 
     def wake(self, target: str) -> None:
         """Something changed for `target`. Carries no data; the pump will read."""
-        self.dirty.add(target)
+        self.dirty[target] = None
         if self.phase is Phase.OPEN:
             self.house.ready(self)
 

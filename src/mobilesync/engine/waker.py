@@ -26,21 +26,22 @@ class Waker:
     """Who watches what, on this node."""
 
     def __init__(self) -> None:
-        self._sleepers: dict[tuple[str, str], set[Sleeper]] = {}
+        # Dictionaries and not sets: they keep their order, so that a simulated run replays.
+        self._sleepers: dict[tuple[str, str], dict[Sleeper, None]] = {}
 
     def watch(self, app: str, target: str, sleeper: Sleeper) -> None:
         """Wake `sleeper` whenever `target` changes from now on.
 
         After calling this, read once: a change made just before has woken nobody.
         """
-        self._sleepers.setdefault((app, target), set()).add(sleeper)
+        self._sleepers.setdefault((app, target), {})[sleeper] = None
 
     def unwatch(self, app: str, target: str, sleeper: Sleeper) -> None:
         """Undo `watch`. Harmless when there was none."""
         sleepers = self._sleepers.get((app, target))
         if sleepers is None:
             return
-        sleepers.discard(sleeper)
+        sleepers.pop(sleeper, None)
         if not sleepers:
             del self._sleepers[app, target]
 

@@ -24,7 +24,8 @@ class Wheel:
     def __init__(self, tick_s: float, now_s: float) -> None:
         assert tick_s > 0
         self._tick_s = tick_s
-        self._slots: dict[int, set[Checked]] = {}
+        # A dictionary and not a set, for its order: a simulated run must replay.
+        self._slots: dict[int, dict[Checked, None]] = {}
         self._turned = int(now_s / tick_s)
 
     def __len__(self) -> int:
@@ -33,7 +34,7 @@ class Wheel:
     def add(self, entry: Checked, at_s: float) -> None:
         """Have `entry` checked at about `at_s`, never before."""
         number = max(int(at_s / self._tick_s) + 1, self._turned + 1)
-        self._slots.setdefault(number, set()).add(entry)
+        self._slots.setdefault(number, {})[entry] = None
 
     def turn(self, now_s: float) -> None:
         """Check all that are due."""
