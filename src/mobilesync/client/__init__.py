@@ -1,0 +1,77 @@
+"""The SDK for apps: keeps a device in sync. Start at `Client`; the guide is python-sdk.md.
+
+It needs the protocol and the standard library, nothing else of ours.
+"""
+
+from mobilesync.client.client import Client
+from mobilesync.client.clock import Clock, SystemClock
+from mobilesync.client.connector import Connect
+from mobilesync.client.credentials import TokenSource
+from mobilesync.client.errors import (
+    CertificateRefused,
+    ClientError,
+    ClientStopped,
+    HandlerExists,
+    InvalidOption,
+    LinkLost,
+    NotConnected,
+    StoreDamaged,
+    StoreRefused,
+    StoreUnavailable,
+    TokenFailed,
+)
+from mobilesync.client.events import (
+    ChannelReset,
+    ClientEvent,
+    ClientStats,
+    Connected,
+    Connecting,
+    ListenerFailed,
+    Parked,
+    ParkedOplog,
+    Paused,
+    ReceivedNotice,
+    ReceivedOplog,
+    Stopped,
+    Waiting,
+)
+from mobilesync.client.local_store import LocalStore
+from mobilesync.client.options import ClientOptions
+from mobilesync.client.stream import Stream
+from mobilesync.client.transaction import Transaction
+
+__all__ = [
+    "CertificateRefused",
+    "ChannelReset",
+    "Client",
+    "ClientError",
+    "ClientEvent",
+    "ClientOptions",
+    "ClientStats",
+    "ClientStopped",
+    "Clock",
+    "Connect",
+    "Connected",
+    "Connecting",
+    "HandlerExists",
+    "InvalidOption",
+    "LinkLost",
+    "ListenerFailed",
+    "LocalStore",
+    "NotConnected",
+    "Parked",
+    "ParkedOplog",
+    "Paused",
+    "ReceivedNotice",
+    "ReceivedOplog",
+    "Stopped",
+    "StoreDamaged",
+    "StoreRefused",
+    "StoreUnavailable",
+    "Stream",
+    "SystemClock",
+    "TokenFailed",
+    "TokenSource",
+    "Transaction",
+    "Waiting",
+]

@@ -1,0 +1,359 @@
+"""What the device holds, durably: sync points and the inbox, in one SQLite file.
+
+Strategy: a pushed oplog becomes an inbox row in the same transaction that moves its channel's sync
+point; the row goes when its handler call has finished, in a transaction of its own or in the
+handler's. A Reset is a row too, so that its listener is told in the order of the channel and not
+forgotten. Rows are handled in the order of arrival, which between two resets is the order of ids.
+
+Each public method that writes is one transaction, durable when it returns unless it says
+otherwise; it raises StoreUnavailable (nothing was changed, try later) or StoreDamaged. None may be
+called while `handling` is open, or it would become part of the handler's transaction.
+
+Not here: when handlers run and how often they are retried (dispatcher.py); the inbox's bound
+(session.py).
+
+Invariants:
+- `received` of a channel and the rows up to it change together or not at all;
+- `current_id` is a row's oplog id while the server knows the oplog under it in the point's epoch,
+  else NULL: such a row is still handled, but tells nothing about `processed`;
+- processed = the id before the lowest current one that is neither handled nor parked.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mobilesync.client import inbox, schema
+from mobilesync.client.errors import LinkLost
+from mobilesync.client.events import ParkedOplog
+from mobilesync.client.inbox import Channel, InboxRow
+from mobilesync.client.transaction import Transaction
+from mobilesync.protocol.codes import ResetReason
+from mobilesync.protocol.messages import Push, Reset, SyncPoint
+
+_SELECT = f"SELECT {inbox.COLUMNS} FROM mobilesync_inbox i JOIN mobilesync_channel USING (channel)"  # noqa: S608 - a constant
+
+
+class PushRefused(LinkLost):
+    """A Push that does not continue where the channel is. A new Hello puts it right."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    channel: int
+    epoch: int
+    received: int
+
+
+class LocalStore:
+    """One device's store. Subclass it to watch or to break its transactions."""
+
+    def __init__(self, database: str | Path | sqlite3.Connection, *, app: str, device: str) -> None:
+        """Open it, or make it. A connection that is passed in stays open after `close`.
+
+        Raises StoreRefused, StoreDamaged, StoreUnavailable.
+        """
+        self._lock = None
+        self._given = isinstance(database, sqlite3.Connection)
+        if isinstance(database, sqlite3.Connection):
+            self._sql = database
+        else:
+            self._lock = schema.lock(database)
+            self._sql = schema.connect(database)
+        try:
+            schema.prepare(self._sql, app, device)
+            with schema.translated():
+                self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self) -> None:
+        rows = self._sql.execute("SELECT * FROM mobilesync_channel").fetchall()
+        self._points = {
+            (biz, target): _Point(channel, epoch, received)
+            for channel, biz, target, epoch, received in rows
+        }
+        sizes = "SELECT count(*), coalesce(sum(length(payload)), 0) FROM mobilesync_inbox"
+        count, size = self._sql.execute(sizes).fetchone()
+        self.inbox_count: int = count
+        self.inbox_bytes: int = size
+        # What the open transaction adds to the two.
+        self._more = (0, 0)
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        if not self._given:
+            self._sql.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    # Sync points.
+
+    def points(self, targets: Collection[str]) -> list[SyncPoint]:
+        """The sync points of the channels of `targets`."""
+        return [self.point(each) for each in self._points if each[1] in targets]
+
+    def point(self, channel: Channel) -> SyncPoint:
+        """The sync point of a channel that has one."""
+        point = self._points[channel]
+        lowest = (
+            "SELECT current_id FROM mobilesync_inbox WHERE channel = ? AND current_id NOTNULL"
+            " AND state = 0 ORDER BY current_id LIMIT 1"
+        )
+        with schema.translated():
+            row = self._sql.execute(lowest, (point.channel,)).fetchone()
+        processed = point.received if row is None else min(point.received, row[0] - 1)
+        return SyncPoint(*channel, point.epoch, point.received, processed)
+
+    def epoch(self, channel: Channel) -> int:
+        """The epoch of a channel's sync point."""
+        return self._points[channel].epoch
+
+    def apply(self, pushes: Sequence[Push], epoch: int) -> None:
+        """Save what `pushes` bring and move their points, all in one transaction.
+
+        `epoch` is the one that Welcome gave. Raises PushRefused, with nothing saved, when one of
+        them does not continue where its channel is.
+        """
+        points = dict(self._points)
+        with self._transaction(), schema.translated():
+            for push in pushes:
+                channel = (push.biz, push.target)
+                point = points.get(channel) or self._add_channel(channel, epoch)
+                _check(push, point, epoch)
+                self._save(push, point)
+                points[channel] = self._move(point, epoch, push.upto)
+        self._points = points
+
+    def reset(self, reset: Reset) -> None:
+        """Move the channel's point to where the server says, and keep the Reset for its listener.
+
+        What was saved but not handled stays, and is still handled.
+        """
+        channel = (reset.biz, reset.target)
+        with self._transaction(), schema.translated():
+            point = self._points.get(channel) or self._add_channel(channel, reset.epoch)
+            rewound = reset.reason == ResetReason.REWOUND and reset.epoch == point.epoch
+            if not rewound:
+                # Ids above the floor, or all ids of a foreign store, now mean other oplogs.
+                above = -1 if reset.reason == ResetReason.FOREIGN else reset.floor
+                self._sql.execute(
+                    "UPDATE mobilesync_inbox SET current_id = NULL"
+                    " WHERE channel = ? AND current_id > ?",
+                    (point.channel, above),
+                )
+            before = self._drop_last_reset(point)
+            payload = inbox.reset_payload(reset.floor, reset.reason, before)
+            self._sql.execute(
+                "INSERT INTO mobilesync_inbox (channel, kind, epoch, id, published_at_ms,"
+                " message_id, payload) VALUES (?, 1, ?, 0, 0, '', ?)",
+                (point.channel, reset.epoch, payload),
+            )
+            self._grow(1, len(payload))
+            moved = self._move(point, reset.epoch, reset.floor)
+        self._points = {**self._points, channel: moved}
+
+    def _drop_last_reset(self, point: _Point) -> int:
+        """Merge with a Reset that nothing has come after and nobody was told: so a server that
+        resets at each connect cannot fill the inbox. Answers the id before both."""
+        last = (
+            "SELECT arrival, kind, running, payload FROM mobilesync_inbox"
+            " WHERE arrival = (SELECT max(arrival) FROM mobilesync_inbox WHERE channel = ?)"
+        )
+        row = self._sql.execute(last, (point.channel,)).fetchone()
+        if row is None or row[1] != inbox.RESET or row[2]:
+            return point.received
+        self._delete("arrival = ?", row[0])
+        return inbox.received_before(row[3])
+
+    def _add_channel(self, channel: Channel, epoch: int) -> _Point:
+        insert = "INSERT INTO mobilesync_channel (biz, target, epoch, received) VALUES (?, ?, ?, 0)"
+        number = self._sql.execute(insert, (*channel, epoch)).lastrowid
+        assert number is not None
+        return _Point(number, epoch, 0)
+
+    def _move(self, point: _Point, epoch: int, received: int) -> _Point:
+        update = "UPDATE mobilesync_channel SET epoch = ?, received = ? WHERE channel = ?"
+        self._sql.execute(update, (epoch, received, point.channel))
+        return replace(point, epoch=epoch, received=received)
+
+    def _save(self, push: Push, point: _Point) -> None:
+        held = (
+            "SELECT 1 FROM mobilesync_inbox WHERE channel = ? AND current_id > ?"
+            " AND current_id <= ? LIMIT 1"
+        )
+        if self._sql.execute(held, (point.channel, push.after, push.upto)).fetchone():
+            # Only after REWOUND: an oplog that still waits comes again, at its new place.
+            for each in push.oplogs:
+                self._delete("channel = ? AND current_id = ?", point.channel, each.id)
+        channel, epoch = point.channel, point.epoch
+        self._sql.executemany(
+            "INSERT INTO mobilesync_inbox (channel, kind, epoch, id, current_id, published_at_ms,"
+            " message_id, payload) VALUES (?, 0, ?, ?, ?, ?, ?, ?)",
+            [
+                (channel, epoch, o.id, o.id, o.published_at_ms, o.message_id, o.payload)
+                for o in push.oplogs
+            ],
+        )
+        self._grow(len(push.oplogs), sum(len(each.payload) for each in push.oplogs))
+
+    # Handling.
+
+    def recover(self, attempts_max: int, now_ms: int) -> list[ParkedOplog]:
+        """After opening: calls that were cut off by the end of the process count as failed, so
+        that an oplog that brings the app down each time is parked in the end. Answers those."""
+        error = "the app ended while the handler ran"
+        with self._transaction(), schema.translated():
+            self._sql.execute(
+                "UPDATE mobilesync_inbox SET running = 0, failures = failures + 1, error = ?"
+                " WHERE running = 1",
+                (error,),
+            )
+            given_up = "kind = 0 AND state != 1 AND failures >= ?"
+            select = f"{_SELECT} WHERE {given_up} ORDER BY arrival"
+            rows = self._sql.execute(select, (attempts_max,)).fetchall()
+            self._sql.execute(
+                f"UPDATE mobilesync_inbox SET state = 1, parked_at_ms = ? WHERE {given_up}",  # noqa: S608 - a constant
+                (now_ms, attempts_max),
+            )
+        return [replace(inbox.parked_of(each), parked_at_ms=now_ms) for each in rows]
+
+    def waiting(self) -> list[Channel]:
+        """The channels that have something to handle, the longest waiting first."""
+        select = (
+            "SELECT biz, target FROM mobilesync_inbox JOIN mobilesync_channel USING (channel)"
+            " WHERE state != 1 GROUP BY channel ORDER BY min(arrival)"
+        )
+        with schema.translated():
+            return [(biz, target) for biz, target in self._sql.execute(select).fetchall()]
+
+    def take(self, channel: Channel) -> InboxRow | None:
+        """The next row of `channel`, counted as an attempt; None when there is none.
+
+        The count survives the death of the process, but not a power cut: it is not worth a sync.
+        """
+        point = self._points.get(channel)
+        if point is None:
+            return None
+        first = "SELECT min(arrival) FROM mobilesync_inbox WHERE channel = ? AND state = ?"
+        with schema.translated():
+            # Two look-ups, for SQLite would sort the whole channel for `state IN (0, 2)`.
+            found = [
+                self._sql.execute(first, (point.channel, state)).fetchone()[0]
+                for state in (inbox.PENDING, inbox.RETRYING)
+            ]
+        keys = [each for each in found if each is not None]
+        if not keys:
+            return None
+        with self._transaction(synced=False), schema.translated():
+            begin = "UPDATE mobilesync_inbox SET running = 1, attempts = attempts + 1"
+            self._sql.execute(f"{begin} WHERE arrival = ?", (min(keys),))
+            row = self._sql.execute(f"{_SELECT} WHERE arrival = ?", (min(keys),)).fetchone()
+        return inbox.row_of(row)
+
+    def finish(self, keys: Sequence[int]) -> None:
+        """The calls for these rows have finished: they will never be made again."""
+        with self._transaction(), schema.translated():
+            for key in keys:
+                self._delete("arrival = ?", key)
+
+    @contextmanager
+    def handling(self, key: int) -> Iterator[Transaction]:
+        """A transaction for a handler's own statements, which also finishes row `key`.
+
+        Nothing of either happens when the block raises. Nobody else may write meanwhile.
+        """
+        with self._transaction():
+            with Transaction(self._sql).guarded() as transaction:
+                yield transaction
+            with schema.translated():
+                self._delete("arrival = ?", key)
+
+    def fail(self, key: int, error: str, parked_at_ms: int | None) -> None:
+        """The call for this row failed; it is parked unless `parked_at_ms` is None."""
+        update = "UPDATE mobilesync_inbox SET running = 0, failures = failures + 1, error = ?"
+        with self._transaction(), schema.translated():
+            if parked_at_ms is None:
+                self._sql.execute(f"{update} WHERE arrival = ?", (error, key))
+            else:
+                update += ", state = 1, parked_at_ms = ?"
+                self._sql.execute(f"{update} WHERE arrival = ?", (error, parked_at_ms, key))
+
+    def release(self) -> None:
+        """The app ends in good order: calls that are cut off now do not count as failed."""
+        with self._transaction(synced=False), schema.translated():
+            self._sql.execute("UPDATE mobilesync_inbox SET running = 0 WHERE running = 1")
+
+    # Parked oplogs.
+
+    def parked(self, targets: Collection[str]) -> list[ParkedOplog]:
+        """The parked oplogs of `targets`, in the order of arrival."""
+        with schema.translated():
+            rows = self._sql.execute(f"{_SELECT} WHERE state = 1 ORDER BY arrival").fetchall()
+        return [each for each in map(inbox.parked_of, rows) if each.oplog.target in targets]
+
+    def parked_count(self) -> int:
+        """How many oplogs are parked, of all targets."""
+        with schema.translated():
+            count = "SELECT count(*) FROM mobilesync_inbox WHERE state = 1"
+            found: int = self._sql.execute(count).fetchone()[0]
+        return found
+
+    def retry(self, keys: Sequence[int]) -> None:
+        """Let these parked rows be handled again, with all their attempts."""
+        retry = "UPDATE mobilesync_inbox SET state = 2, failures = 0 WHERE state = 1"
+        with self._transaction(), schema.translated():
+            self._sql.executemany(f"{retry} AND arrival = ?", [(each,) for each in keys])
+
+    def discard(self, keys: Sequence[int]) -> None:
+        """Forget these parked rows for good."""
+        with self._transaction(), schema.translated():
+            for key in keys:
+                self._delete("state = 1 AND arrival = ?", key)
+
+    # Transactions.
+
+    def _delete(self, where: str, *values: int) -> None:
+        delete = f"DELETE FROM mobilesync_inbox WHERE {where} RETURNING length(payload)"  # noqa: S608 - a constant
+        for (size,) in self._sql.execute(delete, values).fetchall():
+            self._grow(-1, -size)
+
+    def _grow(self, count: int, size: int) -> None:
+        self._more = (self._more[0] + count, self._more[1] + size)
+
+    @contextmanager
+    def _transaction(self, *, synced: bool = True) -> Iterator[None]:
+        assert not self._sql.in_transaction, "a transactional handler is at work"
+        self._more = (0, 0)
+        with schema.translated():
+            self._sql.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._sql.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with schema.translated():
+                self._sql.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._sql.execute("ROLLBACK")
+            raise
+        self.inbox_count += self._more[0]
+        self.inbox_bytes += self._more[1]
+        assert self.inbox_count >= 0 <= self.inbox_bytes
+
+
+def _check(push: Push, point: _Point, epoch: int) -> None:
+    what = f"a Push of {push.biz} to {push.target}"
+    if point.epoch != epoch:
+        raise PushRefused(f"{what} in epoch {epoch}, without a Reset from epoch {point.epoch}")
+    if push.after != point.received:
+        raise PushRefused(f"{what} after {push.after}, but the device is at {point.received}")
+    last = push.after
+    for each in push.oplogs:
+        if each.id <= last:
+            raise PushRefused(f"{what} has id {each.id} behind {last}")
+        last = each.id
+    if last > push.upto:
+        raise PushRefused(f"{what} up to {push.upto} has id {last}")
