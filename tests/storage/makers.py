@@ -150,6 +150,7 @@ class EmbeddedMaker:
             group_bytes_max=min(queue_bytes_max, 1 << 16),
             advances_max=advances_max,
             cached_targets_max=2,
+            cached_channels_max=2,
         )
         self._store = await open_embedded(
             self._path, random=self._random, options=options, sync=self.gate.pass_thread

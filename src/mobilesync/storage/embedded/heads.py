@@ -4,8 +4,9 @@ Strategy: between the write of a group and its sync, the tables hold heads that 
 take back. For that time the old ones are kept beside (`_shadows`) and shown instead. So no reader
 ever learns of an oplog that the store may forget.
 
-Heads of targets that were asked for are kept decoded, for as many targets as `targets_max`: a
-wake makes every session of a target ask for the same heads.
+Two caches, both bounded, keep heads decoded: by target, since a wake makes every session of a
+target ask for the same heads, and by channel, since an append needs one head, again and again in
+a busy channel.
 """
 
 from collections import OrderedDict
@@ -22,22 +23,29 @@ _Target = tuple[str, str]
 class Heads:
     """The durable heads of all channels."""
 
-    def __init__(self, tables: Tables, targets_max: int) -> None:
+    def __init__(self, tables: Tables, targets_max: int, channels_max: int) -> None:
         self._tables = tables
         self._targets_max = targets_max
+        self._channels_max = channels_max
         self._cached: OrderedDict[_Target, dict[Channel, Head]] = OrderedDict()
+        self._channels: OrderedDict[Channel, Head | None] = OrderedDict()
         self._shadows: dict[Channel, Head | None] = {}
 
     def of(self, channel: Channel) -> Head | None:
         """The head of one channel."""
-        cached = self._cached.get((channel.app, channel.target))
-        if cached is not None:
-            return cached.get(channel)
+        head = self._channels.get(channel, _NONE)
+        if head is not _NONE:
+            return head
         if channel in self._shadows:
             return self._shadows[channel]
         tables = self._tables
         data = tables.get(tables.heads, keys.channel_prefix(channel))
-        return None if data is None else rows.decode_head(data)
+        head = None if data is None else rows.decode_head(data)
+        if len(self._channels) >= self._channels_max:
+            # The oldest entry goes. Nothing clever: a miss costs one look into the table.
+            self._channels.popitem(last=False)
+        self._channels[channel] = head
+        return head
 
     def of_target(self, app: str, target: str) -> Mapping[Channel, Head]:
         """The heads of all channels of a target. Not to be changed."""
@@ -55,12 +63,17 @@ class Heads:
     def write(self, channel: Channel, durable: Head | None) -> None:
         """From now until `settle`, the table holds a newer head of `channel` than `durable`."""
         self._shadows[channel] = durable
+        if channel in self._channels:
+            self._channels[channel] = durable
 
     def settle(self, written: Mapping[Channel, Head]) -> None:
         """What was written is durable now."""
         self._shadows.clear()
+        channels, targets = self._channels, self._cached
         for channel, head in written.items():
-            cached = self._cached.get((channel.app, channel.target))
+            if channel in channels:
+                channels[channel] = head
+            cached = targets.get((channel.app, channel.target))
             if cached is not None:
                 cached[channel] = head
 

@@ -25,6 +25,8 @@ class EmbeddedOptions:
     """How long a step waits for a commit to ride along in."""
     cached_targets_max: int = 20_000
     """Targets whose heads are kept decoded; about 1 KB each."""
+    cached_channels_max: int = 50_000
+    """Channels whose head is kept decoded; about half a KB each."""
     block_cache_bytes: int = 64 * MIB
     memtable_bytes: int = 32 * MIB
     """Per table, before it is written out as a file."""
@@ -38,3 +40,4 @@ class EmbeddedOptions:
         assert 0 < self.memtable_bytes <= self.wal_bytes_max
         assert self.advances_max > 0
         assert self.cached_targets_max > 0
+        assert self.cached_channels_max > 0

@@ -51,7 +51,7 @@ class EmbeddedStore:
         self._marker = marker
         self._lock = lock
         self._worker = worker
-        self._heads = Heads(tables, options.cached_targets_max)
+        self._heads = Heads(tables, options.cached_targets_max, options.cached_channels_max)
         self._ids = Ids(tables, self._heads)
         self._points = Points(tables, marker.lineage, options.advances_max)
         self._committer = Committer(
@@ -74,12 +74,23 @@ class EmbeddedStore:
         if not drafts:
             return []
         self._committer.check_writable()
-        prefixes = {draft.channel: keys.channel_prefix(draft.channel) for draft in drafts}
-        message_keys = [prefixes[draft.channel] + draft.message_id.encode() for draft in drafts]
         # All that can fail comes before anything is put into the group.
         ids = self._ids
-        known = [ids.known(key) for key in message_keys]
-        lasts = {channel: ids.last(channel) for channel in prefixes}
+        prefixes: dict[Channel, bytes] = {}
+        lasts: dict[Channel, int] = {}
+        message_keys: list[bytes] = []
+        for draft in drafts:
+            channel = draft.channel
+            prefix = prefixes.get(channel)
+            if prefix is None:
+                prefix = prefixes[channel] = keys.channel_prefix(channel)
+                lasts[channel] = ids.last(channel)
+            message_keys.append(prefix + draft.message_id.encode())
+        # A channel without an id has no message id either: that look is spared.
+        known = [
+            ids.known(key) if lasts[draft.channel] else 0
+            for draft, key in zip(drafts, message_keys, strict=True)
+        ]
         if all(known) and not any(ids.is_waiting(key) for key in message_keys):
             return [Appended(oplog_id, duplicate=True) for oplog_id in known]
         size = sum(len(draft.payload) for draft in drafts) + DRAFT_OVERHEAD_BYTES * len(drafts)

@@ -9,7 +9,6 @@ Not here: what is in the tables (keys.py, rows.py), and when the disk is waited 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rocksdict import (
@@ -94,22 +93,26 @@ class Tables:
 
     def get(self, table: Rdict, key: bytes) -> bytes | None:
         """The value of `key`. Raises StoreUnavailable when the disk cannot say."""
-        with reading():
+        try:
             value: bytes | None = table.get(key)
-            return value
+        except Exception as error:
+            raise unreadable(error) from error
+        return value
 
     def scan(self, table: Rdict, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values from `begin` to before `end`. Raises StoreUnavailable, never stops
         short. Take little at a time, or hold up the event loop."""
         bounds = ReadOptions()
         bounds.set_iterate_upper_bound(end)
-        with reading():
+        try:
             rows = table.iter(bounds)
             rows.seek(begin)
             while rows.valid():
                 yield rows.key(), rows.value()
                 rows.next()
             rows.status()
+        except Exception as error:
+            raise unreadable(error) from error
 
     def stalled(self) -> bool:
         """Whether a write would wait for the disk to catch up."""
@@ -157,15 +160,9 @@ class Tables:
                 raise
 
 
-@contextmanager
-def reading() -> Iterator[None]:
-    """Turn what rocksdict raises while reading into StoreUnavailable."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, StoreUnavailable):
-            raise
-        raise StoreUnavailable("the store cannot be read", hint=str(error)) from error
+def unreadable(error: Exception) -> StoreUnavailable:
+    """What rocksdict raises while reading, in our words."""
+    return StoreUnavailable("the store cannot be read", hint=str(error))
 
 
 def _database_options(
