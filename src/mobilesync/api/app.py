@@ -17,6 +17,7 @@ import re
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -80,6 +81,8 @@ class Api:
         )
         self._active = 0
         self._count = 0
+        self._date_s = -1
+        self._date_text = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,7 +97,7 @@ class Api:
             if not exchange.body_bytes and _announces_much(headers):
                 # Nobody has read it: reading on, for the next request's sake, would never end.
                 answer[2].append((b"connection", b"close"))
-            await _send(send, exchange, *answer)
+            await _send(send, exchange, self._date(), *answer)
         except Disconnected:
             answer = (499, JSON, [], b"")
         finally:
@@ -116,8 +119,7 @@ class Api:
             return _refusal(exchange, problem(error, exchange.request_id))
         except Disconnected:
             raise
-        except Exception as error:
-            # Whatever it is, the caller must get an answer.
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             _log_fault(exchange, error)
             return _refusal(exchange, problem(error, exchange.request_id))
         if isinstance(value, Text):
@@ -167,6 +169,14 @@ class Api:
         exchange.key = await self._desk.keys.authenticate(authorization, peer)
         if operation.scope is not None:
             authorize(exchange.key, operation.scope, path.get("app"))
+
+    def _date(self) -> bytes:
+        """RFC 9110 §6.6.1; made anew once a second."""
+        now_s = self._desk.service.clock.wall_ms() // 1000
+        if now_s != self._date_s:
+            self._date_s = now_s
+            self._date_text = formatdate(now_s, usegmt=True).encode()
+        return self._date_text
 
     def _request_id(self, headers: dict[bytes, bytes]) -> str:
         """The caller's own if it is a decent one, so that both logs agree; else a new one."""
@@ -242,12 +252,14 @@ def _refusal(
 async def _send(
     send: Send,
     exchange: _Exchange,
+    date: bytes,
     status: int,
     content_type: str,
     headers: list[tuple[bytes, bytes]],
     body: bytes,
 ) -> None:
     all_headers = [
+        (b"date", date),
         (b"x-request-id", exchange.request_id.encode()),
         *_HEADERS,
         *headers,
