@@ -205,6 +205,15 @@ class HandlerFailed(Fact, frozen=True):
     message_id: str
 
 
+class Parked(Fact, frozen=True):
+    """The handler failed as often as it may: the oplog is set aside, visibly."""
+
+    device: str
+    channel: Channel
+    id: int
+    message_id: str
+
+
 class Marked(Fact, frozen=True):
     """The device has noted, durably, that the oplog's handler is done."""
 
@@ -266,6 +275,16 @@ class Framed(Fact, frozen=True):
     bytes: int
 
 
+class Closed(Fact, frozen=True):
+    """One side wrote a Close, with this code."""
+
+    wire: int
+    device: str
+    by_server: bool
+    code: int
+    reason: str = ""
+
+
 class Filled(Fact, frozen=True):
     """The most that something bounded has held so far."""
 
@@ -303,8 +322,8 @@ AnyFact = (
     BizDefined | ServerStarted | ServerKilled | ServerClock | Restored | Held | HeldAll
     | Asked | Answered | Denied | Unanswered
     | Installed | DeviceStarted | DeviceKilled | LoginBegan | LoggedIn | Saved | WasReset
-    | HandlerBegan | HandlerFinished | HandlerFailed | Marked
-    | SaidHello | Welcomed | Pushed | Noticed | Framed | Filled
+    | HandlerBegan | HandlerFinished | HandlerFailed | Parked | Marked
+    | SaidHello | Welcomed | Pushed | Noticed | Framed | Closed | Filled
     | CalmBegan | QuietBegan | QuietEnded | Ended
 )  # fmt: skip
 

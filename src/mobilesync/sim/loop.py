@@ -36,6 +36,10 @@ class Runaway(Exception):
     """More steps than a run may have: something spins."""
 
 
+class ProcessDied(BaseException):
+    """Unwinds the callback in whose middle its process was killed."""
+
+
 class Process:
     """What a kill ends: a server, an app, a publisher."""
 
@@ -76,7 +80,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready: deque[_Handle | _Timer] = deque()
         self._timers: list[tuple[float, int, _Timer]] = []
         self._scheduled = 0
-        self._steps_left = steps_max
+        self._steps_max = self._steps_left = steps_max
         self._stopping = False
         self._running = False
         self._closed = False
@@ -88,11 +92,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # --- processes
 
-    def spawn(
-        self, process: Process, coroutine: Coroutine[Any, Any, _T], *, name: str | None = None
-    ) -> asyncio.Task[_T]:
+    def spawn(self, process: Process, coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run `coroutine` as a task of `process`."""
-        return self.create_task(coroutine, name=name, context=self.context_of(process))
+        return self.create_task(coroutine, context=self.context_of(process))
 
     def context_of(self, process: Process) -> Context:
         """A context in which callbacks belong to `process`."""
@@ -103,6 +105,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def kill(self, process: Process) -> None:
         """Never run a callback of `process` again."""
         process.alive = False
+
+    @property
+    def steps(self) -> int:
+        """Callbacks run so far."""
+        return self._steps_max - self._steps_left
 
     # --- what asyncio asks of a loop
 
@@ -115,11 +122,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: *_Ts,
         context: Context | None = None,
     ) -> asyncio.Handle:
-        self._check_open()
         context = copy_context() if context is None else context
         handle = _Handle(callback, args, self, context)
         handle.process = context.get(_process)
-        self._ready.append(handle)
+        if not self._closed:
+            self._ready.append(handle)
         return handle
 
     def call_later(
@@ -138,12 +145,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: *_Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        self._check_open()
         context = copy_context() if context is None else context
         timer = _Timer(when, callback, args, self, context)
         timer.process = context.get(_process)
-        self._scheduled += 1
-        heapq.heappush(self._timers, (when, self._scheduled, timer))
+        if not self._closed:
+            self._scheduled += 1
+            heapq.heappush(self._timers, (when, self._scheduled, timer))
         return timer
 
     def create_future(self) -> "asyncio.Future[Any]":
@@ -156,7 +163,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: Context | None = None,
     ) -> "asyncio.Task[Any]":
-        self._check_open()
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
@@ -188,6 +194,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         process = _process.get()
+        if isinstance(context.get("exception"), ProcessDied):
+            return
         if not self._closed and (process is None or process.alive):
             self.failures.append(context)
 
@@ -195,7 +203,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return
 
     def close(self) -> None:
-        """End everything at once. Unfinished tasks are unwound, and what they raise is dropped."""
+        """End everything at once. Unfinished tasks are unwound, what they raise is dropped, and
+        what they schedule never runs."""
         self._closed = True
         for task in list(self._tasks):
             coroutine = task.get_coro()
@@ -208,16 +217,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """A cancelled timer stays in the heap until its time comes."""
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError("the virtual loop is closed")
-
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.pop(task, None)
 
     def _run(self, is_done: Callable[[], bool]) -> None:
         assert not self._running, "a loop runs once at a time"
-        self._check_open()
+        if self._closed:
+            raise RuntimeError("the virtual loop is closed")
         self._running, self._stopping = True, False
         _set_running_loop(self)
         try:
@@ -258,6 +264,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     return
                 process.steps_left -= 1
         handle._run()
+
+
+def virtual_loop(*, steps_max: int = STEPS_MAX) -> VirtualLoop:
+    """A new loop at virtual time 0."""
+    # What it leaves abstract is what it does not have: sockets, threads, signals.
+    make = cast("Callable[..., VirtualLoop]", VirtualLoop)
+    return make(steps_max=steps_max)
 
 
 def _is_dead(handle: _Handle | _Timer) -> bool:

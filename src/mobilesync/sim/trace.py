@@ -31,7 +31,6 @@ class Trace:
         """The same for two runs that did the same."""
         return self._hash.hexdigest()
 
-    def tail(self, count: int = TAIL_LINES_MAX) -> list[str]:
+    def tail(self) -> list[str]:
         """The last lines, oldest first."""
-        lines = list(self._tail)
-        return lines[max(0, len(lines) - count) :]
+        return list(self._tail)

@@ -77,7 +77,7 @@ def _devices(ledger: Ledger) -> list[_Device]:
                 devices[fact.device].attributes.append(attributes)
             case h.LoggedIn():
                 devices[fact.device].user = fact.user
-            case h.HandlerFinished() | h.HandlerFailed():
+            case h.HandlerFinished() | h.Parked():
                 devices[fact.device].reached.add((fact.channel, fact.message_id))
     return list(devices.values())
 

@@ -1,0 +1,268 @@
+"""The simulated device: the real SDK in an app's process that dies, returns, and changes hands.
+
+Strategy: one life is one `Process` with its own `Client`; the local store's connection is all that
+goes from life to life, until the app is reinstalled. Handlers write down that they began and
+finished; some take time, some fail at first, some always, some work inside the local transaction.
+
+Not here: when what happens (faults.py), the local store's seams (device_store.py).
+"""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable
+
+from mobilesync.client.client import Client
+from mobilesync.client.events import ReceivedNotice, ReceivedOplog
+from mobilesync.client.options import ClientOptions
+from mobilesync.client.stream import Stream
+from mobilesync.client.transaction import Transaction
+from mobilesync.domain.channel import Channel
+from mobilesync.sim import history as h
+from mobilesync.sim.chronicle import Chronicle, digest_of
+from mobilesync.sim.clock import SimClock, true_ms
+from mobilesync.sim.device_store import Deadly, Moment, Seam, WatchedStore
+from mobilesync.sim.links import Network
+from mobilesync.sim.loop import Process, VirtualLoop, pause
+from mobilesync.sim.scenario import DevicePlan
+
+TRANSACTIONAL_BIZ = "PAY"
+DONE_TABLE = "CREATE TABLE IF NOT EXISTS done (target TEXT, epoch INTEGER, id INTEGER)"
+HOUR_MS = 3_600_000
+
+
+class HandlerTrouble(Exception):
+    """What a simulated handler fails with."""
+
+
+class SimDevice:
+    """All lives of one device."""
+
+    def __init__(
+        self,
+        plan: DevicePlan,
+        loop: VirtualLoop,
+        rng: random.Random,
+        network: Network,
+        chronicle: Chronicle,
+        *,
+        options: ClientOptions,
+        bizzes: tuple[str, ...],
+    ) -> None:
+        self.plan = plan
+        self.name = f"{plan.app}/{plan.device}"
+        self.user = plan.user
+        self.app_version = plan.app_version
+        self._loop = loop
+        self._rng = rng
+        self._network = network
+        self._chronicle = chronicle
+        self._options = options
+        self._bizzes = bizzes
+        self._lives = 0
+        self.clock = SimClock(loop)
+        self.process: Process | None = None
+        self.client: Client | None = None
+        self.deadly: Deadly | None = None
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.is_installed = False
+        self._living: asyncio.Task[None] | None = None
+        self.late_s = 0.0
+        """How late the next connect reaches the server."""
+        self.token_ms = HOUR_MS
+        self.handlers_late = False
+        self.is_switching = False
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the app runs."""
+        return self.process is not None and self.process.alive
+
+    def install(self) -> None:
+        """Begin with an empty local store. The app must not run."""
+        assert not self.is_up
+        self.connection.close()
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.execute(DONE_TABLE)
+        self.is_installed = True
+        self._add(h.Installed(self._now_ms(), self.name))
+
+    def start(self) -> None:
+        """Begin a life."""
+        assert not self.is_up
+        if not self.is_installed:
+            self.install()
+        self._lives += 1
+        self.process = Process(f"{self.name}-{self._lives}")
+        self.deadly = Deadly(self.process, self._rng)
+        self.is_switching = False
+        version = self.app_version
+        self._add(h.DeviceStarted(self._now_ms(), self.name, self.plan.os, version))
+        self._add(h.LoggedIn(self._now_ms(), self.name, self.user))
+        self._living = self._loop.spawn(self.process, self._begin(self.process, self.deadly))
+
+    def kill(self, *, server_learns: bool) -> None:
+        """End this life now."""
+        if self.process is None:
+            return
+        if self.process.alive:
+            self._loop.kill(self.process)
+        self.bury(server_learns=server_learns)
+
+    def bury(self, *, server_learns: bool) -> None:
+        """After a life has ended, in whatever way: the machine lets go of its connections."""
+        if self.process is None:
+            return
+        self.process = None
+        self._close_file()
+        self._add(h.DeviceKilled(self._now_ms(), self.name))
+        for wire in list(self._network.wires.values()):
+            if wire.device == self.name:
+                wire.cut(server_learns=server_learns, device_learns=False)
+
+    def has_died(self) -> bool:
+        """Whether the process died by itself and waits to be buried."""
+        return self.process is not None and not self.process.alive
+
+    def arm(self, seam: Seam, moment: Moment) -> None:
+        """Let the process die at its next passage."""
+        if self.deadly is not None:
+            self.deadly.armed = (seam, moment)
+
+    def disarm(self) -> None:
+        """Let it live."""
+        if self.deadly is not None:
+            self.deadly.armed = None
+
+    def switch_user(self, user: str) -> None:
+        """Log in as `user`, or log out when it is empty."""
+        if self.is_up and self.process is not None and not self.is_switching:
+            self.is_switching = True
+            self._living = self._loop.spawn(self.process, self._switch(user))
+
+    def foreground(self, is_foreground: bool) -> None:
+        """The app comes to the foreground, or leaves it."""
+        if self.is_up and self.process is not None and self.client is not None:
+            call = self.client.foreground if is_foreground else self.client.background
+            self._loop.context_of(self.process).run(call)
+
+    def register_late(self) -> None:
+        """Register the handlers that were left out."""
+        if self.process is None or not self.process.alive or not self.handlers_late:
+            return
+        self.handlers_late = False
+        if self.client is not None:
+            context = self._loop.context_of(self.process)
+            context.run(self._register, self.client, self._bizzes[:1])
+
+    def done_rows(self) -> list[tuple[str, int, int]]:
+        """What transactional handlers have written."""
+        self._close_file()
+        return self.connection.execute("SELECT target, epoch, id FROM done").fetchall()
+
+    def _close_file(self) -> None:
+        """What the end of a process does to an SQLite file: an open transaction is undone."""
+        self.connection.set_authorizer(None)
+        self.connection.set_progress_handler(None, 0)
+        if self.connection.in_transaction:
+            self.connection.rollback()
+
+    async def _begin(self, process: Process, deadly: Deadly) -> None:
+        plan = self.plan
+        store = WatchedStore(
+            self.connection,
+            app=plan.app,
+            device=plan.device,
+            chronicle=self._chronicle,
+            deadly=deadly,
+        )
+        client = Client(
+            app=plan.app,
+            device=plan.device,
+            store=store,
+            token=self._token_source(self.user),
+            user=self.user,
+            os=plan.os,
+            app_version=self.app_version,
+            connect=lambda: self._connect(process),
+            clock=self.clock,
+            random=random.Random(self._rng.getrandbits(64)),
+            options=self._options,
+        )
+        bizzes = self._bizzes[1:] if self.handlers_late else self._bizzes
+        self._register(client, bizzes)
+        client.on_notice("LIVE")(self._notice)
+        self.client = client
+        await client.start()
+
+    async def _connect(self, process: Process) -> Stream:
+        late_s, self.late_s = self.late_s, 0.0
+        return await self._network.connect(self.name, process, late_s=late_s)
+
+    async def _switch(self, user: str) -> None:
+        assert self.client is not None
+        self._add(h.LoginBegan(self._now_ms(), self.name, user))
+        if user:
+            await self.client.login(user, self._token_source(user))
+        else:
+            await self.client.logout(self._token_source(user))
+        self.user = user
+        self.is_switching = False
+        self._add(h.LoggedIn(self._now_ms(), self.name, user))
+
+    def _token_source(self, user: str) -> Callable[[], str]:
+        return lambda: self._token(user)
+
+    def _token(self, user: str) -> str:
+        expires_at_ms = true_ms(self._loop) + self.token_ms
+        return f"{self.plan.app}|{user}|{self.plan.device}|{expires_at_ms}"
+
+    def _register(self, client: Client, bizzes: tuple[str, ...]) -> None:
+        for biz in bizzes:
+            if biz == TRANSACTIONAL_BIZ:
+                client.on(biz, transactional=True)(self._handle_in_transaction)
+            else:
+                client.on(biz)(self._handle)
+
+    def _notice(self, notice: ReceivedNotice) -> None:
+        self._chronicle.say(self.name, f"notice {digest_of(notice.payload)}")
+
+    async def _handle(self, oplog: ReceivedOplog) -> None:
+        await self._work(oplog)
+        self._finished(oplog)
+
+    async def _handle_in_transaction(self, oplog: ReceivedOplog, local: Transaction) -> None:
+        row = (oplog.target, oplog.epoch, oplog.id)
+        local.execute("INSERT INTO done VALUES (?, ?, ?)", row)
+        await self._work(oplog)
+        self._finished(oplog)
+
+    async def _work(self, oplog: ReceivedOplog) -> None:
+        channel = Channel(self.plan.app, oplog.biz, oplog.target)
+        named = (oplog.id, oplog.message_id)
+        digest = digest_of(oplog.payload)
+        self._add(h.HandlerBegan(self._now_ms(), self.name, channel, *named, digest, oplog.epoch))
+        # The payload says how its handler behaves: see world.payload().
+        habit = oplog.payload[:1]
+        if habit == b"s":
+            await pause(self._rng.random() * 2)
+        deadly = self.deadly
+        if deadly is not None and deadly.at("handler", "inside"):
+            deadly.die()
+        if habit == b"p" or (habit == b"f" and oplog.attempt <= 2):
+            self._add(h.HandlerFailed(self._now_ms(), self.name, channel, *named))
+            raise HandlerTrouble
+
+    def _finished(self, oplog: ReceivedOplog) -> None:
+        channel = Channel(self.plan.app, oplog.biz, oplog.target)
+        named = (oplog.id, oplog.message_id, oplog.epoch)
+        self._add(h.HandlerFinished(self._now_ms(), self.name, channel, *named))
+        deadly = self.deadly
+        if deadly is not None and deadly.at("handler", "after"):
+            deadly.die()
+
+    def _add(self, fact: h.Fact) -> None:
+        self._chronicle.add(fact)
+
+    def _now_ms(self) -> int:
+        return self._chronicle.now_ms()

@@ -1,0 +1,121 @@
+"""The simulated disk: a memory store whose sync is slow and fails, and what a death leaves of it.
+
+Strategy: `SimStore` is the reference store, with a seeded delay in every step that a real store may
+take time for. It remembers the appends that no sync has confirmed, in order. When the server dies,
+`after_death` decides what the power cut left: everything confirmed, and of the rest some seeded
+beginning of what the running sync had been given; the real store would find no more than that in
+its log.
+
+Not here: when the server dies (faults.py), the history (server.py).
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.errors import Refused
+from mobilesync.domain.oplog import Appended, Draft
+from mobilesync.domain.sync_point import Head
+from mobilesync.sim.loop import pause
+from mobilesync.storage.contract import Page
+from mobilesync.storage.memory import Disk, MemoryStore
+
+
+class DiskFull(OSError):
+    """The simulated fsync failed."""
+
+
+class DiskHabits:
+    """How the disk behaves now; faults.py changes it."""
+
+    def __init__(self) -> None:
+        self.sync_s = 0.003
+        self.read_s = 0.0
+        """The longest time that a read takes."""
+        self.full = False
+        self.on_sync: Callable[[], None] = _nothing
+        """Called when a sync begins and when it ends."""
+
+
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+class SimStore(MemoryStore):
+    """One life of the store, over a `Disk` that outlives it."""
+
+    def __init__(self, disk: Disk, habits: DiskHabits, rng: random.Random) -> None:
+        super().__init__(disk, sync=self._sync_disk)
+        self._habits = habits
+        self._rng = rng
+        self._unconfirmed: dict[int, Sequence[Draft]] = {}
+        self._numbered = 0
+        self._syncing_to = 0
+        """Appends up to this number were given to the sync that runs, or ran last."""
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        number = self._numbered = self._numbered + 1
+        self._unconfirmed[number] = drafts
+        try:
+            return await super().append(drafts)
+        except Refused:
+            del self._unconfirmed[number]
+            raise
+
+    async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
+        await self._be_slow()
+        heads = await super().heads(app, targets)
+        await self._be_slow()
+        return heads
+
+    async def read(self, channel: Channel, after: int, count_max: int, bytes_max: int) -> Page:
+        await self._be_slow()
+        page = await super().read(channel, after, count_max, bytes_max)
+        await self._be_slow()
+        return page
+
+    def given_to_sync(self) -> list[Sequence[Draft]]:
+        """Unconfirmed appends that may have reached the disk, in order."""
+        return [d for number, d in self._unconfirmed.items() if number <= self._syncing_to]
+
+    async def _be_slow(self) -> None:
+        longest_s = self._habits.read_s
+        if longest_s and self._rng.random() < 0.3:
+            await pause(self._rng.random() * longest_s)
+
+    async def _sync_disk(self) -> None:
+        self._syncing_to = self._numbered
+        self._habits.on_sync()
+        await pause(self._habits.sync_s * (0.2 + self._rng.random()))
+        if self._habits.full:
+            raise DiskFull("no space left on the simulated disk")
+        for number in [each for each in self._unconfirmed if each <= self._syncing_to]:
+            del self._unconfirmed[number]
+        self._habits.on_sync()
+
+
+async def after_death(store: SimStore, rng: random.Random) -> Disk:
+    """The disk as the next server finds it."""
+    disk = copy_disk(store.disk)
+    given = store.given_to_sync()
+    survivors = given[: rng.randint(0, len(given))]
+    if survivors:
+        # The same appends in the same order get the same ids.
+        finder = MemoryStore(disk)
+        for drafts in survivors:
+            await finder.append(drafts)
+        await finder.close()
+    return disk
+
+
+def copy_disk(disk: Disk) -> Disk:
+    """A copy that shares only values that never change."""
+    return Disk(
+        lineage=disk.lineage,
+        oplogs={channel: list(oplogs) for channel, oplogs in disk.oplogs.items()},
+        heads=dict(disk.heads),
+        message_ids=dict(disk.message_ids),
+        points={owner: dict(points) for owner, points in disk.points.items()},
+        journal={key: list(steps) for key, steps in disk.journal.items()},
+        documents=dict(disk.documents),
+    )

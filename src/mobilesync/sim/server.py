@@ -1,0 +1,264 @@
+"""The simulated server: the real `Service`, in a process that dies and comes back.
+
+Strategy: one life is one `Process` with its own store, service and clock reading; the disk is all
+that goes from life to life. A kill drops the process between two of its steps, cuts its wires, and
+leaves callers without an answer. A restore goes back to an earlier copy of the disk, under a new
+epoch, as `mobilesync restore` does.
+
+Not here: when it dies (faults.py).
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from mobilesync.domain.errors import Refused, TokenRefused
+from mobilesync.domain.sync_config import SyncConfig
+from mobilesync.engine.apps import App, Apps, SecretKey
+from mobilesync.engine.options import ServiceOptions
+from mobilesync.engine.publisher import Publication, Published
+from mobilesync.engine.service import Service
+from mobilesync.engine.tokens import Identity
+from mobilesync.engine.waker import Waker
+from mobilesync.protocol.codes import CloseCode
+from mobilesync.sim import history as h
+from mobilesync.sim.chronicle import Chronicle
+from mobilesync.sim.clock import SimClock
+from mobilesync.sim.disk import DiskHabits, SimStore, after_death, copy_disk
+from mobilesync.sim.links import Network, Wire
+from mobilesync.sim.loop import Process, VirtualLoop, pause
+from mobilesync.storage.memory import Disk
+
+FIRST_EPOCH = 1
+
+
+class NoAnswer(Exception):
+    """The server died, or its answer was lost: the caller knows nothing."""
+
+
+class SimAuthenticator:
+    """Tokens of the simulation: `app|user|device|expires at`, believed as they stand."""
+
+    def __init__(self, clock: SimClock, rng: random.Random) -> None:
+        self._clock = clock
+        self._rng = rng
+
+    async def verify(self, token: str) -> Identity:
+        """Takes a seeded while, as fetching a key may. Raises TokenRefused."""
+        if self._rng.random() < 0.3:
+            await pause(self._rng.random() * 0.05)
+        app, user, device, expires_at_ms = token.split("|")
+        if self._clock.wall_ms() >= int(expires_at_ms):
+            raise TokenRefused(CloseCode.TOKEN_EXPIRED, "the token has expired")
+        return Identity(app, user, device, int(expires_at_ms))
+
+
+class ForgetfulWaker(Waker):
+    """A waker that loses, doubles and delays wakes: they carry no data, so it may."""
+
+    def __init__(self, rng: random.Random, lose_share: float, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._rng = rng
+        self._lose_share = lose_share
+        self._loop = loop
+
+    def wake(self, app: str, target: str) -> None:
+        chance = self._rng.random()
+        if chance < self._lose_share:
+            return
+        super().wake(app, target)
+        if chance < self._lose_share * 2:
+            self._loop.call_later(self._rng.random(), super().wake, app, target)
+
+
+class Parts:
+    """What a server is made of; a planted bug replaces some of it."""
+
+    def store(self, disk: Disk, habits: DiskHabits, rng: random.Random) -> SimStore:
+        """The store of one life."""
+        return SimStore(disk, habits, rng)
+
+    def service(self, service: Service) -> Service:
+        """The service, before it starts."""
+        return service
+
+
+class SimServer:
+    """All lives of one server."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        rng: random.Random,
+        network: Network,
+        chronicle: Chronicle,
+        *,
+        apps: Sequence[str],
+        options: ServiceOptions,
+        lose_wakes: float,
+        parts: Parts,
+    ) -> None:
+        self._loop = loop
+        self._rng = rng
+        self._network = network
+        self._chronicle = chronicle
+        keys = (SecretKey(b"a secret of thirty-two bytes, at least"),)
+        self._apps = Apps(App(name, keys) for name in apps)
+        self._options = options
+        self._lose_wakes = lose_wakes
+        self._parts = parts
+        self._lives = 0
+        self._last_epoch = FIRST_EPOCH
+        self._callers: dict[asyncio.Future[list[Published]], None] = {}
+        self.clock = SimClock(loop)
+        self.habits = DiskHabits()
+        self.disk = Disk(lineage=(FIRST_EPOCH,))
+        self.process: Process | None = None
+        self.store: SimStore | None = None
+        self.service: Service | None = None
+        self._born: asyncio.Future[bool] | None = None
+        self._living: asyncio.Task[None] | None = None
+        self.on_killed: Callable[[], None] | None = None
+        network.acceptor = self
+        loop.on_killed = self._process_killed
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a life serves."""
+        return self.process is not None and self.process.alive
+
+    # --- lives
+
+    async def start(self) -> bool:
+        """Begin a life on the disk as it is. False when it was killed before it served."""
+        assert not self.is_up
+        self._lives += 1
+        self.store = self.service = None
+        process = self.process = Process(f"server-{self._lives}")
+        self._born = self._loop.create_future()
+        self._living = self._loop.spawn(process, self._begin(self._born))
+        return await self._born
+
+    async def _begin(self, born: "asyncio.Future[bool]") -> None:
+        rng = random.Random(self._rng.getrandbits(64))
+        self.store = self._parts.store(self.disk, self.habits, rng)
+        service = Service(
+            self.store,
+            self._apps,
+            SimAuthenticator(self.clock, rng),
+            clock=self.clock,
+            entropy=rng,
+            options=self._options,
+            waker=ForgetfulWaker(rng, self._lose_wakes, self._loop),
+        )
+        service = self._parts.service(service)
+        await service.start()
+        self._chronicle.add(h.ServerStarted(self._chronicle.now_ms(), self.disk.lineage))
+        self.service = service
+        born.set_result(True)
+
+    def kill(self, *, devices_learn: bool, why: str = "") -> None:
+        """End this life now, between two steps."""
+        assert self.process is not None
+        if self.process.alive:
+            self._loop.kill(self.process)
+            self._after_kill(devices_learn, why)
+
+    def kill_after(self, steps: int) -> None:
+        """End this life after it has run so many more callbacks."""
+        if self.process is not None and self.process.steps_left < 0:
+            self.process.steps_left = steps
+
+    def _process_killed(self, process: Process) -> None:
+        if process is self.process:
+            self._after_kill(self._rng.random() < 0.7, "at a chosen step")
+
+    def _after_kill(self, devices_learn: bool, why: str) -> None:
+        self._chronicle.add(h.ServerKilled(self._chronicle.now_ms(), why))
+        self._network.cut_all(device_learns=devices_learn)
+        if self._born is not None and not self._born.done():
+            self._born.set_result(False)
+        callers, self._callers = self._callers, {}
+        for caller in callers:
+            if not caller.done():
+                caller.set_exception(NoAnswer("the server died"))
+        if self.on_killed is not None:
+            self.on_killed()
+
+    async def recover_disk(self) -> None:
+        """Between two lives: what the death has left becomes the disk."""
+        if self.store is not None:
+            self.disk = await after_death(self.store, self._rng)
+            self.store = None
+
+    def restore(self, backup: Disk) -> None:
+        """Between two lives: the disk becomes a copy of `backup`, under a new epoch."""
+        self._last_epoch += 1
+        self.disk = copy_disk(backup)
+        self.disk.lineage = (*backup.lineage, self._last_epoch)
+        heads = tuple((channel, head.last) for channel, head in backup.heads.items())
+        fact = h.Restored(self._chronicle.now_ms(), self.disk.lineage, heads)
+        self._chronicle.add(fact)
+
+    def jump_clock(self, by_ms: int) -> None:
+        """Move the server's wall clock."""
+        self.clock.jump(by_ms)
+        fact = h.ServerClock(self._chronicle.now_ms(), self.clock.offset_ms)
+        self._chronicle.add(fact)
+
+    # --- doors
+
+    def accept(self, wire: Wire) -> bool:
+        """Take a new connection; False when no life serves."""
+        if not self.is_up or self.service is None or self.process is None:
+            return False
+        connected = self.service.sessions.connected
+        session = self._loop.context_of(self.process).run(connected, wire.link)
+        wire.attach(session, self.process)
+        return True
+
+    async def define(self, app: str, config: SyncConfig) -> None:
+        """Put a biz's rules."""
+        assert self.process is not None
+        assert self.service is not None
+        await self._loop.spawn(self.process, self.service.configs.put(app, config))
+
+    async def publish(
+        self, app: str, publications: Sequence[Publication], *, give_up_s: float
+    ) -> list[Published]:
+        """As the API would: Raises NoAnswer, and what the publisher raises.
+
+        After `give_up_s` the caller hangs up, and the API cancels what it waits for.
+        """
+        if not self.is_up or self.service is None or self.process is None:
+            raise Refused("nobody listens")
+        answer: asyncio.Future[list[Published]] = self._loop.create_future()
+        self._callers[answer] = None
+        serving = self._serve(self.service, app, publications, answer)
+        task = self._loop.spawn(self.process, serving)
+        timer = self._loop.call_later(give_up_s, task.cancel)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            self._callers.pop(answer, None)
+
+    async def _serve(
+        self,
+        service: Service,
+        app: str,
+        publications: Sequence[Publication],
+        answer: "asyncio.Future[list[Published]]",
+    ) -> None:
+        try:
+            published = await service.publisher.publish(app, publications)
+        except asyncio.CancelledError:
+            if not answer.done():
+                answer.set_exception(NoAnswer("the caller hung up"))
+            raise
+        except Exception as error:  # noqa: BLE001 - the caller gets whatever it is
+            if not answer.done():
+                answer.set_exception(error)
+            return
+        if not answer.done():
+            answer.set_result(published)
