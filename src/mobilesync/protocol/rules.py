@@ -42,6 +42,10 @@ def _check_processed(points: Sequence[SyncPoint] | Sequence[Acked]) -> None:
 def _check_welcome(message: Welcome) -> None:
     if not 1 <= message.beat_min_s <= message.beat_max_s:
         raise _fault("beat_min_s is 0 or above beat_max_s")
+    if any(reset.epoch != message.epoch for reset in message.resets):
+        raise _fault("a Reset to an epoch that is not the current one")
+    if len({(reset.biz, reset.target) for reset in message.resets}) != len(message.resets):
+        raise _fault("two Resets for one channel")
 
 
 def _check_push(message: Push) -> None:
