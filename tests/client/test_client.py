@@ -4,7 +4,14 @@ import asyncio
 
 import pytest
 
-from mobilesync.client import ClientStopped, Connected, InvalidOption, NotConnected, ReceivedOplog
+from mobilesync.client import (
+    ClientStopped,
+    Connected,
+    InvalidOption,
+    NotConnected,
+    ReceivedOplog,
+    Stopped,
+)
 from mobilesync.client.transaction import Transaction
 from mobilesync.protocol import messages as m
 from tests.client.scripted import Script, Seen, States, client_of, database, eventually, push
@@ -71,11 +78,9 @@ async def test_states_are_told_and_stop_codes_stop() -> None:
         talk = await script.accept()
         await talk.welcome(m.Close(3004, "no such app"))
         assert (await states.until(Connected)).user == "alice"
-        with pytest.raises(ClientStopped) as stopped:
-            while True:
-                await client.connected(0.05)
-                await asyncio.sleep(0)
-        assert stopped.value.code == 3004
+        assert (await states.until(Stopped)).code == 3004
+        with pytest.raises(ClientStopped, match="no such app"):
+            await client.connected(5)
         assert script.connects == 1
         client.resume()
         await (await script.accept()).welcome()

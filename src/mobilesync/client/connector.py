@@ -213,7 +213,7 @@ class Connector:
             self._session = None
             self._acks += session.acks.sent
             self._learned = session.pace
-        return ended.of_session(self._lasted_s(), session.token)
+        return ended.of_session(self._lasted_s(), session.belonging.token)
 
     def _lasted_s(self) -> float:
         if self._opened_at_s is None:

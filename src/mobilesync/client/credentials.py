@@ -13,8 +13,6 @@ from mobilesync.protocol import limits
 
 TokenSource = str | Callable[[], str | Awaitable[str]]
 
-_EVERYONE = "everyone"
-
 
 class Credentials:
     """One user (empty for nobody) and where their token comes from."""
@@ -71,14 +69,3 @@ def _check(token: object) -> str:
         hint = f"a token is a str of 1 to {limits.TOKEN_CHARS_MAX} characters"
         raise InvalidOption("not a token", hint=hint)
     return token
-
-
-def targets_of(user: str, device: str) -> frozenset[str]:
-    """The targets that `device` is part of while `user` (empty for nobody) is logged in."""
-    targets = {f"device:{device}", _EVERYONE}
-    return frozenset({f"user:{user}", *targets} if user else targets)
-
-
-def is_user_target(target: str) -> bool:
-    """Whether the target is a user's, which a Bind or Unbind takes away."""
-    return target.startswith("user:")

@@ -18,10 +18,12 @@ PENDING, PARKED, RETRYING = 0, 1, 2
 """States of rows. RETRYING was parked: it is handled again, but never again holds the processed
 point back, which only moves forward."""
 
-COLUMNS = (
-    "arrival, biz, target, kind, i.epoch, id, published_at_ms, message_id, payload, attempts,"
-    " failures, error, parked_at_ms"
+SELECT = (
+    "SELECT arrival, biz, target, kind, i.epoch, id, published_at_ms, message_id, payload,"
+    " attempts, failures, error, parked_at_ms"
+    " FROM mobilesync_inbox i JOIN mobilesync_channel USING (channel)"
 )
+"""What `row_of` and `parked_of` read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class InboxRow:
 
 
 def row_of(values: tuple[Any, ...]) -> InboxRow:
-    """The row that `COLUMNS` gave."""
+    """The row that `SELECT` gave."""
     key, biz, target, kind, epoch, id_, at_ms, message_id, payload, attempts, failures = values[:11]
     item: ReceivedOplog | ChannelReset
     if kind == RESET:
@@ -61,7 +63,7 @@ def received_before(payload: bytes) -> int:
 
 
 def parked_of(values: tuple[Any, ...]) -> ParkedOplog:
-    """The parked oplog that `COLUMNS` gave."""
+    """The parked oplog that `SELECT` gave."""
     row = row_of(values)
     assert isinstance(row.item, ReceivedOplog), "only oplogs are parked"
     return ParkedOplog(row.key, row.item, values[11], values[12])

@@ -21,11 +21,12 @@ Invariants:
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mobilesync.client import inbox, schema
+from mobilesync.client import inbox
+from mobilesync.client.database import Database
 from mobilesync.client.errors import LinkLost
 from mobilesync.client.events import ParkedOplog
 from mobilesync.client.inbox import Channel, InboxRow
@@ -33,7 +34,7 @@ from mobilesync.client.transaction import Transaction
 from mobilesync.protocol.codes import ResetReason
 from mobilesync.protocol.messages import Push, Reset, SyncPoint
 
-_SELECT = f"SELECT {inbox.COLUMNS} FROM mobilesync_inbox i JOIN mobilesync_channel USING (channel)"  # noqa: S608 - a constant
+_GIVEN_UP = "kind = 0 AND state != 1 AND failures >= ?"
 
 
 class PushRefused(LinkLost):
@@ -55,40 +56,33 @@ class LocalStore:
 
         Raises StoreRefused, StoreDamaged, StoreUnavailable.
         """
-        self._lock = None
-        self._given = isinstance(database, sqlite3.Connection)
-        if isinstance(database, sqlite3.Connection):
-            self._sql = database
-        else:
-            self._lock = schema.lock(database)
-            self._sql = schema.connect(database)
+        self._database = Database(database, app, device)
         try:
-            schema.prepare(self._sql, app, device)
-            with schema.translated():
-                self._load()
+            self._load()
         except BaseException:
             self.close()
             raise
 
     def _load(self) -> None:
-        rows = self._sql.execute("SELECT * FROM mobilesync_channel").fetchall()
+        channels = self._database.rows("SELECT * FROM mobilesync_channel")
         self._points = {
             (biz, target): _Point(channel, epoch, received)
-            for channel, biz, target, epoch, received in rows
+            for channel, biz, target, epoch, received in channels
         }
-        sizes = "SELECT count(*), coalesce(sum(length(payload)), 0) FROM mobilesync_inbox"
-        count, size = self._sql.execute(sizes).fetchone()
-        self.inbox_count: int = count
-        self.inbox_bytes: int = size
-        # What the open transaction adds to the two.
-        self._more = (0, 0)
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
-        if not self._given:
-            self._sql.close()
-        if self._lock is not None:
-            self._lock.close()
+        self._database.close()
+
+    @property
+    def inbox_count(self) -> int:
+        """Rows in the inbox, parked ones too."""
+        return self._database.count
+
+    @property
+    def inbox_bytes(self) -> int:
+        """Bytes of their payloads."""
+        return self._database.bytes
 
     # Sync points.
 
@@ -103,14 +97,9 @@ class LocalStore:
             "SELECT current_id FROM mobilesync_inbox WHERE channel = ? AND current_id NOTNULL"
             " AND state = 0 ORDER BY current_id LIMIT 1"
         )
-        with schema.translated():
-            row = self._sql.execute(lowest, (point.channel,)).fetchone()
-        processed = point.received if row is None else min(point.received, row[0] - 1)
+        found = self._database.rows(lowest, (point.channel,))
+        processed = min(point.received, found[0][0] - 1) if found else point.received
         return SyncPoint(*channel, point.epoch, point.received, processed)
-
-    def epoch(self, channel: Channel) -> int:
-        """The epoch of a channel's sync point."""
-        return self._points[channel].epoch
 
     def apply(self, pushes: Sequence[Push], epoch: int) -> None:
         """Save what `pushes` bring and move their points, all in one transaction.
@@ -119,7 +108,7 @@ class LocalStore:
         them does not continue where its channel is.
         """
         points = dict(self._points)
-        with self._transaction(), schema.translated():
+        with self._database.transaction():
             for push in pushes:
                 channel = (push.biz, push.target)
                 point = points.get(channel) or self._add_channel(channel, epoch)
@@ -134,25 +123,25 @@ class LocalStore:
         What was saved but not handled stays, and is still handled.
         """
         channel = (reset.biz, reset.target)
-        with self._transaction(), schema.translated():
+        with self._database.transaction():
             point = self._points.get(channel) or self._add_channel(channel, reset.epoch)
             rewound = reset.reason == ResetReason.REWOUND and reset.epoch == point.epoch
             if not rewound:
                 # Ids above the floor, or all ids of a foreign store, now mean other oplogs.
                 above = -1 if reset.reason == ResetReason.FOREIGN else reset.floor
-                self._sql.execute(
+                self._database.rows(
                     "UPDATE mobilesync_inbox SET current_id = NULL"
                     " WHERE channel = ? AND current_id > ?",
                     (point.channel, above),
                 )
             before = self._drop_last_reset(point)
             payload = inbox.reset_payload(reset.floor, reset.reason, before)
-            self._sql.execute(
+            self._database.rows(
                 "INSERT INTO mobilesync_inbox (channel, kind, epoch, id, published_at_ms,"
                 " message_id, payload) VALUES (?, 1, ?, 0, 0, '', ?)",
                 (point.channel, reset.epoch, payload),
             )
-            self._grow(1, len(payload))
+            self._database.grow(1, len(payload))
             moved = self._move(point, reset.epoch, reset.floor)
         self._points = {**self._points, channel: moved}
 
@@ -163,21 +152,19 @@ class LocalStore:
             "SELECT arrival, kind, running, payload FROM mobilesync_inbox"
             " WHERE arrival = (SELECT max(arrival) FROM mobilesync_inbox WHERE channel = ?)"
         )
-        row = self._sql.execute(last, (point.channel,)).fetchone()
-        if row is None or row[1] != inbox.RESET or row[2]:
-            return point.received
-        self._delete("arrival = ?", row[0])
-        return inbox.received_before(row[3])
+        for arrival, kind, running, payload in self._database.rows(last, (point.channel,)):
+            if kind == inbox.RESET and not running:
+                self._database.delete("arrival = ?", arrival)
+                return inbox.received_before(payload)
+        return point.received
 
     def _add_channel(self, channel: Channel, epoch: int) -> _Point:
         insert = "INSERT INTO mobilesync_channel (biz, target, epoch, received) VALUES (?, ?, ?, 0)"
-        number = self._sql.execute(insert, (*channel, epoch)).lastrowid
-        assert number is not None
-        return _Point(number, epoch, 0)
+        return _Point(self._database.insert(insert, (*channel, epoch)), epoch, 0)
 
     def _move(self, point: _Point, epoch: int, received: int) -> _Point:
         update = "UPDATE mobilesync_channel SET epoch = ?, received = ? WHERE channel = ?"
-        self._sql.execute(update, (epoch, received, point.channel))
+        self._database.rows(update, (epoch, received, point.channel))
         return replace(point, epoch=epoch, received=received)
 
     def _save(self, push: Push, point: _Point) -> None:
@@ -185,12 +172,12 @@ class LocalStore:
             "SELECT 1 FROM mobilesync_inbox WHERE channel = ? AND current_id > ?"
             " AND current_id <= ? LIMIT 1"
         )
-        if self._sql.execute(held, (point.channel, push.after, push.upto)).fetchone():
+        if self._database.rows(held, (point.channel, push.after, push.upto)):
             # Only after REWOUND: an oplog that still waits comes again, at its new place.
             for each in push.oplogs:
-                self._delete("channel = ? AND current_id = ?", point.channel, each.id)
+                self._database.delete("channel = ? AND current_id = ?", point.channel, each.id)
         channel, epoch = point.channel, point.epoch
-        self._sql.executemany(
+        self._database.run_many(
             "INSERT INTO mobilesync_inbox (channel, kind, epoch, id, current_id, published_at_ms,"
             " message_id, payload) VALUES (?, 0, ?, ?, ?, ?, ?, ?)",
             [
@@ -198,7 +185,7 @@ class LocalStore:
                 for o in push.oplogs
             ],
         )
-        self._grow(len(push.oplogs), sum(len(each.payload) for each in push.oplogs))
+        self._database.grow(len(push.oplogs), sum(len(each.payload) for each in push.oplogs))
 
     # Handling.
 
@@ -206,19 +193,16 @@ class LocalStore:
         """After opening: calls that were cut off by the end of the process count as failed, so
         that an oplog that brings the app down each time is parked in the end. Answers those."""
         error = "the app ended while the handler ran"
-        with self._transaction(), schema.translated():
-            self._sql.execute(
+        with self._database.transaction():
+            self._database.rows(
                 "UPDATE mobilesync_inbox SET running = 0, failures = failures + 1, error = ?"
                 " WHERE running = 1",
                 (error,),
             )
-            given_up = "kind = 0 AND state != 1 AND failures >= ?"
-            select = f"{_SELECT} WHERE {given_up} ORDER BY arrival"
-            rows = self._sql.execute(select, (attempts_max,)).fetchall()
-            self._sql.execute(
-                f"UPDATE mobilesync_inbox SET state = 1, parked_at_ms = ? WHERE {given_up}",  # noqa: S608 - a constant
-                (now_ms, attempts_max),
-            )
+            select = f"{inbox.SELECT} WHERE {_GIVEN_UP} ORDER BY arrival"
+            rows = self._database.rows(select, (attempts_max,))
+            park = "UPDATE mobilesync_inbox SET state = 1, parked_at_ms = ?"
+            self._database.rows(f"{park} WHERE {_GIVEN_UP}", (now_ms, attempts_max))
         return [replace(inbox.parked_of(each), parked_at_ms=now_ms) for each in rows]
 
     def waiting(self) -> list[Channel]:
@@ -227,8 +211,7 @@ class LocalStore:
             "SELECT biz, target FROM mobilesync_inbox JOIN mobilesync_channel USING (channel)"
             " WHERE state != 1 GROUP BY channel ORDER BY min(arrival)"
         )
-        with schema.translated():
-            return [(biz, target) for biz, target in self._sql.execute(select).fetchall()]
+        return [(biz, target) for biz, target in self._database.rows(select)]
 
     def take(self, channel: Channel) -> InboxRow | None:
         """The next row of `channel`, counted as an attempt; None when there is none.
@@ -239,26 +222,25 @@ class LocalStore:
         if point is None:
             return None
         first = "SELECT min(arrival) FROM mobilesync_inbox WHERE channel = ? AND state = ?"
-        with schema.translated():
-            # Two look-ups, for SQLite would sort the whole channel for `state IN (0, 2)`.
-            found = [
-                self._sql.execute(first, (point.channel, state)).fetchone()[0]
-                for state in (inbox.PENDING, inbox.RETRYING)
-            ]
+        # Two look-ups, for SQLite would sort the whole channel for `state IN (0, 2)`.
+        found = [
+            self._database.rows(first, (point.channel, state))[0][0]
+            for state in (inbox.PENDING, inbox.RETRYING)
+        ]
         keys = [each for each in found if each is not None]
         if not keys:
             return None
-        with self._transaction(synced=False), schema.translated():
+        with self._database.transaction(synced=False):
             begin = "UPDATE mobilesync_inbox SET running = 1, attempts = attempts + 1"
-            self._sql.execute(f"{begin} WHERE arrival = ?", (min(keys),))
-            row = self._sql.execute(f"{_SELECT} WHERE arrival = ?", (min(keys),)).fetchone()
-        return inbox.row_of(row)
+            self._database.rows(f"{begin} WHERE arrival = ?", (min(keys),))
+            rows = self._database.rows(f"{inbox.SELECT} WHERE arrival = ?", (min(keys),))
+        return inbox.row_of(rows[0])
 
     def finish(self, keys: Sequence[int]) -> None:
         """The calls for these rows have finished: they will never be made again."""
-        with self._transaction(), schema.translated():
+        with self._database.transaction():
             for key in keys:
-                self._delete("arrival = ?", key)
+                self._database.delete("arrival = ?", key)
 
     @contextmanager
     def handling(self, key: int) -> Iterator[Transaction]:
@@ -266,82 +248,50 @@ class LocalStore:
 
         Nothing of either happens when the block raises. Nobody else may write meanwhile.
         """
-        with self._transaction():
-            with Transaction(self._sql).guarded() as transaction:
+        with self._database.transaction():
+            with Transaction(self._database.sql).guarded() as transaction:
                 yield transaction
-            with schema.translated():
-                self._delete("arrival = ?", key)
+            self._database.delete("arrival = ?", key)
 
     def fail(self, key: int, error: str, parked_at_ms: int | None) -> None:
         """The call for this row failed; it is parked unless `parked_at_ms` is None."""
         update = "UPDATE mobilesync_inbox SET running = 0, failures = failures + 1, error = ?"
-        with self._transaction(), schema.translated():
+        with self._database.transaction():
             if parked_at_ms is None:
-                self._sql.execute(f"{update} WHERE arrival = ?", (error, key))
+                self._database.rows(f"{update} WHERE arrival = ?", (error, key))
             else:
                 update += ", state = 1, parked_at_ms = ?"
-                self._sql.execute(f"{update} WHERE arrival = ?", (error, parked_at_ms, key))
+                self._database.rows(f"{update} WHERE arrival = ?", (error, parked_at_ms, key))
 
     def release(self) -> None:
         """The app ends in good order: calls that are cut off now do not count as failed."""
-        with self._transaction(synced=False), schema.translated():
-            self._sql.execute("UPDATE mobilesync_inbox SET running = 0 WHERE running = 1")
+        with self._database.transaction(synced=False):
+            self._database.rows("UPDATE mobilesync_inbox SET running = 0 WHERE running = 1")
 
     # Parked oplogs.
 
     def parked(self, targets: Collection[str]) -> list[ParkedOplog]:
         """The parked oplogs of `targets`, in the order of arrival."""
-        with schema.translated():
-            rows = self._sql.execute(f"{_SELECT} WHERE state = 1 ORDER BY arrival").fetchall()
+        rows = self._database.rows(f"{inbox.SELECT} WHERE state = 1 ORDER BY arrival")
         return [each for each in map(inbox.parked_of, rows) if each.oplog.target in targets]
 
     def parked_count(self) -> int:
         """How many oplogs are parked, of all targets."""
-        with schema.translated():
-            count = "SELECT count(*) FROM mobilesync_inbox WHERE state = 1"
-            found: int = self._sql.execute(count).fetchone()[0]
-        return found
+        counted = self._database.rows("SELECT count(*) FROM mobilesync_inbox WHERE state = 1")
+        count: int = counted[0][0]
+        return count
 
     def retry(self, keys: Sequence[int]) -> None:
         """Let these parked rows be handled again, with all their attempts."""
         retry = "UPDATE mobilesync_inbox SET state = 2, failures = 0 WHERE state = 1"
-        with self._transaction(), schema.translated():
-            self._sql.executemany(f"{retry} AND arrival = ?", [(each,) for each in keys])
+        with self._database.transaction():
+            self._database.run_many(f"{retry} AND arrival = ?", [(each,) for each in keys])
 
     def discard(self, keys: Sequence[int]) -> None:
         """Forget these parked rows for good."""
-        with self._transaction(), schema.translated():
+        with self._database.transaction():
             for key in keys:
-                self._delete("state = 1 AND arrival = ?", key)
-
-    # Transactions.
-
-    def _delete(self, where: str, *values: int) -> None:
-        delete = f"DELETE FROM mobilesync_inbox WHERE {where} RETURNING length(payload)"  # noqa: S608 - a constant
-        for (size,) in self._sql.execute(delete, values).fetchall():
-            self._grow(-1, -size)
-
-    def _grow(self, count: int, size: int) -> None:
-        self._more = (self._more[0] + count, self._more[1] + size)
-
-    @contextmanager
-    def _transaction(self, *, synced: bool = True) -> Iterator[None]:
-        assert not self._sql.in_transaction, "a transactional handler is at work"
-        self._more = (0, 0)
-        with schema.translated():
-            self._sql.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-            self._sql.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            with schema.translated():
-                self._sql.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._sql.execute("ROLLBACK")
-            raise
-        self.inbox_count += self._more[0]
-        self.inbox_bytes += self._more[1]
-        assert self.inbox_count >= 0 <= self.inbox_bytes
+                self._database.delete("state = 1 AND arrival = ?", key)
 
 
 def _check(push: Push, point: _Point, epoch: int) -> None:

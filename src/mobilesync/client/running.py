@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobilesync.client.belonging import targets_of
 from mobilesync.client.bulletin import Bulletin
 from mobilesync.client.clock import Clock
 from mobilesync.client.connector import Connect, Connector
-from mobilesync.client.credentials import Credentials, targets_of
+from mobilesync.client.credentials import Credentials
 from mobilesync.client.dispatcher import Dispatcher
 from mobilesync.client.events import ClientStats, Stopped
 from mobilesync.client.handlers import Handlers

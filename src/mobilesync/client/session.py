@@ -15,12 +15,13 @@ Invariants:
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mobilesync.client.acks import Acks
-from mobilesync.client.credentials import is_user_target, targets_of
+from mobilesync.client.belonging import Belonging
 from mobilesync.client.errors import ClientStopped, LinkLost, StoreUnavailable
 from mobilesync.client.events import Connected, Paused, ReceivedNotice
 from mobilesync.client.heart import Heart, continued
@@ -85,19 +86,14 @@ class Session:
         self._around = surroundings
         self._store = surroundings.store
         self._profile = profile
-        self._wanted = (user, token)
+        self.belonging = Belonging(profile.device, user, token)
         self._foreground = self._said_foreground = foreground
         self._learned = learned
         self._publish = publish
         self._connection = Connection(Role.CLIENT)
-        self._targets = targets_of(user, profile.device)
-        self._binding = True
         self._welcome: m.Welcome | None = None
         self._heart: Heart | None = None
         self._why = ""
-        self.user = user
-        self.token = token
-        """The last token shown to the server."""
         self.acks = Acks(self._store, surroundings.options.ack_delay_s, self._send, self._may_say)
 
     @property
@@ -152,8 +148,8 @@ class Session:
 
     def rebind(self, user: str, token: str) -> None:
         """From now on the device belongs to `user`, or to nobody."""
-        self._wanted = (user, token)
-        if self.opened and not self._binding:
+        self.belonging.wish(user, token)
+        if self.belonging.due():
             self._bind()
 
     def set_foreground(self, foreground: bool) -> None:
@@ -174,14 +170,15 @@ class Session:
     # Sending.
 
     async def _greet(self) -> None:
-        points = self._points(self._targets)
+        belonging = self.belonging
+        points = self._points(belonging.targets)
         profile = self._profile
         hello = m.Hello(
             limits.VERSION_MIN,
             limits.VERSION_MAX,
-            self.token,
+            belonging.token,
             profile.device,
-            self.user,
+            belonging.user,
             points,
             profile.os,
             profile.app_version,
@@ -203,14 +200,13 @@ class Session:
 
     def _bind(self) -> None:
         self.acks.flush()
-        self.user, self.token = self._wanted
-        self._targets = targets_of(self.user, self._profile.device)
-        self._binding = True
-        if not self.user:
+        belonging = self.belonging
+        belonging.ask()
+        if not belonging.user:
             self._send(m.Unbind())
             return
-        points = self._points(frozenset({f"user:{self.user}"}))
-        self._send(m.Bind(self.token, self.user, points))
+        points = self._points(frozenset({f"user:{belonging.user}"}))
+        self._send(m.Bind(belonging.token, belonging.user, points))
         self.acks.said(points)
 
     def _say_state(self) -> None:
@@ -220,12 +216,7 @@ class Session:
             self._send(m.State(self._foreground, beat_s))
 
     def _may_say(self, channel: Channel) -> bool:
-        target = channel[1]
-        if target not in self._targets or (self._binding and is_user_target(target)):
-            return False
-        # Welcome and the Reset that follows it may come in two reads: an ack between them would
-        # speak of ids that the server gives to other oplogs.
-        return self._welcome is not None and self._store.epoch(channel) == self._welcome.epoch
+        return self.opened and self.belonging.tells(channel[1])
 
     def _send(self, message: m.Message) -> None:
         if self._connection.closed():
@@ -234,9 +225,6 @@ class Session:
             self._stream.write(self._connection.send(message))
         except OSError as error:
             self._give_up(f"the link was lost: {error}")
-
-    def _say_close(self, close: m.Close) -> None:
-        self._send(close)
 
     def _ping(self, next_beat_s: int) -> None:
         self._send(m.Ping(next_beat_s))
@@ -278,8 +266,7 @@ class Session:
                     await self._welcomed(message)
                 case m.Reset():
                     assert self._welcome is not None, "the table lets no Reset in before Welcome"
-                    if self._mine(message.target):
-                        await self._reset(message, self._welcome.epoch)
+                    await self._reset(message, self._welcome.epoch, answer=False)
                 case m.Notice():
                     self._notice(message)
                 case m.Close():
@@ -291,22 +278,19 @@ class Session:
         return None
 
     async def _welcomed(self, welcome: m.Welcome) -> None:
-        if not self._binding:
-            raise ProtocolFault(CloseCode.UNEXPECTED_MESSAGE, "a Welcome that nobody asked for")
+        self.belonging.check(welcome.user)
         accept(welcome.version, limits.VERSION_MIN, limits.VERSION_MAX)
-        if welcome.user != self.user:
-            raise ProtocolFault(CloseCode.UNEXPECTED_MESSAGE, "a Welcome for another user")
         if self._welcome is not None and welcome.epoch != self._welcome.epoch:
             raise ProtocolFault(CloseCode.INVALID_FIELD, "the epoch changed inside a session")
         # Before anything may be acked: an ack of a point that was reset would be a lie.
         for reset in welcome.resets:
-            await self._reset(reset, welcome.epoch)
+            await self._reset(reset, welcome.epoch, answer=True)
         self._welcome = welcome
-        self._binding = False
+        self.belonging.answered()
         if self._heart is None:
             self._begin_to_beat(welcome)
         self._say_state()
-        if self._wanted != (self.user, self.token):
+        if self.belonging.due():
             self._bind()
             return
         self.acks.moved(())
@@ -315,21 +299,12 @@ class Session:
     def _begin_to_beat(self, welcome: m.Welcome) -> None:
         pace = continued(self._learned, welcome.beat_min_s, welcome.beat_max_s)
         timeout_s = self._around.options.pong_timeout_s
-        self._heart = Heart(pace, timeout_s, self._ping, self._silent)
+        silent = functools.partial(self._give_up, "the server did not answer a Ping in time")
+        self._heart = Heart(pace, timeout_s, self._ping, silent)
         self._heart.start()
 
-    def _silent(self) -> None:
-        self._give_up("the server did not answer a Ping in time")
-
     def _connected(self, welcome: m.Welcome) -> Connected:
-        return Connected(self.user, welcome.session, welcome.epoch)
-
-    def _mine(self, target: str) -> bool:
-        if self._binding and is_user_target(target):
-            return False
-        if target in self._targets:
-            return True
-        raise ProtocolFault(CloseCode.INVALID_FIELD, "a target that is not this device's")
+        return Connected(self.belonging.user, welcome.session, welcome.epoch)
 
     async def _apply(self, pushes: Sequence[m.Push]) -> None:
         if not pushes:
@@ -337,7 +312,7 @@ class Session:
         assert self._welcome is not None, "the transition table lets no Push in before Welcome"
         async with self._around.gate:
             # Only now: the user may have changed while somebody else had the gate.
-            pushes = [each for each in pushes if self._mine(each.target)]
+            pushes = [each for each in pushes if self.belonging.takes(each.target)]
             self._store.apply(pushes, self._welcome.epoch)
         count = sum(len(each.oplogs) for each in pushes)
         channels = [(each.biz, each.target) for each in pushes]
@@ -345,19 +320,21 @@ class Session:
         self._around.saved(channels, count)
         await self._wait_for_room()
 
-    async def _reset(self, reset: m.Reset, epoch: int) -> None:
+    async def _reset(self, reset: m.Reset, epoch: int, *, answer: bool) -> None:
         if reset.epoch != epoch:
             raise ProtocolFault(CloseCode.INVALID_FIELD, "a Reset to another epoch")
-        if reset.target not in self._targets:
+        if answer and reset.target not in self.belonging.targets:
             raise ProtocolFault(CloseCode.INVALID_FIELD, "a Reset of another device's channel")
         async with self._around.gate:
+            if not answer and not self.belonging.takes(reset.target):
+                return
             self._store.reset(reset)
         channel = (reset.biz, reset.target)
         self.acks.moved([channel])
         self._around.saved([channel], 0)
 
     def _notice(self, notice: m.Notice) -> None:
-        if self._mine(notice.target):
+        if self.belonging.takes(notice.target):
             received = ReceivedNotice(
                 notice.biz, notice.target, notice.payload, notice.published_at_ms
             )
