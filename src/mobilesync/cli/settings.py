@@ -59,19 +59,13 @@ class Settings:
     )
     drain_s: float = setting(
         10.0,
-        "How long a stopping server takes at most to close its sessions and finish requests.",
-        turned="The operator, when the process supervisor kills earlier or may wait longer.",
+        "A stopping server sends its devices away within this time, and asks them to come back "
+        "spread over as long.",
+        turned="The operator of very many devices: logins per second = devices / this. The "
+        "process supervisor must wait a little longer before it kills.",
         group=_SERVER,
         low=0.1,
         high=600,
-    )
-    drain_spread_s: float = setting(
-        30.0,
-        "Devices are told to come back at moments spread over this time.",
-        turned="The operator of very many devices: logins per second = devices / this.",
-        group=_SERVER,
-        low=0,
-        high=3600,
     )
     host: str = setting(
         "127.0.0.1",

@@ -1,0 +1,50 @@
+"""What commands say: data on standard output, everything else on standard error.
+
+Strategy: with `--json` the data is one JSON object a line and nothing else is on standard output,
+so that a script can read it line by line while it comes; without, a person reads it.
+"""
+
+import sys
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+OUT = Console(highlight=False)
+"""Data for a person."""
+ERR = Console(stderr=True, highlight=False)
+"""Progress, hints and errors."""
+
+
+def say(text: str) -> None:
+    """A line for a person, which may have marks such as [bold]; never wrapped, so that a command
+    in it can be copied."""
+    ERR.print(text, soft_wrap=True)
+
+
+def write_json(data: Any) -> None:
+    """One object on one line, at once."""
+    sys.stdout.write(msgspec.json.encode(data).decode() + "\n")
+    sys.stdout.flush()
+
+
+def write_line(text: str) -> None:
+    """A line of data that a script may take as it is: a token, a key."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def shown(text: object, chars_max: int = 200) -> str:
+    """`text` from elsewhere, made fit for a terminal: no control characters, not endless."""
+    clean = "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in f"{text}"
+    )
+    return clean if len(clean) <= chars_max else clean[: chars_max - 1] + "…"
+
+
+def shown_payload(payload: bytes, chars_max: int = 200) -> str:
+    """A payload for a terminal: its text, or how many bytes it has."""
+    try:
+        return shown(payload.decode(), chars_max)
+    except UnicodeDecodeError:
+        return f"({len(payload)} bytes)"
