@@ -16,5 +16,6 @@ from mobilesync.storage.embedded.backup import restore
 from mobilesync.storage.embedded.opening import open_embedded
 from mobilesync.storage.embedded.options import EmbeddedOptions
 from mobilesync.storage.embedded.store import EmbeddedStore
+from mobilesync.storage.embedded.verify import Inspection, verify
 
-__all__ = ["EmbeddedOptions", "EmbeddedStore", "open_embedded", "restore"]
+__all__ = ["EmbeddedOptions", "EmbeddedStore", "Inspection", "open_embedded", "restore", "verify"]

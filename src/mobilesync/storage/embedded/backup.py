@@ -18,15 +18,13 @@ from random import Random
 import msgspec
 from msgspec import Struct
 
-from mobilesync import __version__
 from mobilesync.domain.errors import InvalidRequest, StoreFolderRefused, StoreUnavailable
 from mobilesync.storage.contract import BackupReport
 from mobilesync.storage.embedded.folder import (
-    ENGINE,
     EPOCH_BITS,
-    FORMAT,
     Marker,
     database_path,
+    make_marker,
     read_marker,
     sync_folder,
     write_durably,
@@ -109,16 +107,9 @@ def restore(backup: Path, folder: Path, *, random: Random, progress: Progress | 
     folder.mkdir(parents=True, exist_ok=True)
     _copy(source, database_path(folder), _shifted(progress, total))
     lineage = (*marker.lineage, epoch)
-    write_marker(folder, make_marker(lineage))
+    write_marker(folder, make_marker(lineage, "fsync"))
     sync_folder(folder.parent)
     return epoch
-
-
-def make_marker(lineage: tuple[int, ...]) -> Marker:
-    """What MOBILESYNC says in a store of this version."""
-    return Marker(
-        format=FORMAT, kind="store", engine=ENGINE, lineage=lineage, created_by=__version__
-    )
 
 
 def _copy(source: Path, target: Path, progress: Progress | None) -> list[_File]:

@@ -17,7 +17,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from mobilesync import __version__
 from mobilesync.domain.errors import StoreFolderRefused
+from mobilesync.storage.embedded.options import Durability
 
 FORMAT = 1
 ENGINE = "rocksdb"
@@ -39,12 +41,26 @@ class Marker(Struct, frozen=True, kw_only=True):
     """The epochs of the store, the current one last."""
     created_by: str = ""
     """The version of Mobilesync that wrote it."""
+    durability: Durability = "fsync"
+    """How the store was opened last: what a power cut may have torn depends on it."""
 
 
 class _Format(Struct):
     """What is read first: a newer format may have changed everything else."""
 
     format: int
+
+
+def make_marker(lineage: tuple[int, ...], durability: Durability) -> Marker:
+    """What MOBILESYNC says in a store of this version."""
+    return Marker(
+        format=FORMAT,
+        kind="store",
+        engine=ENGINE,
+        lineage=lineage,
+        created_by=__version__,
+        durability=durability,
+    )
 
 
 def database_path(folder: Path) -> Path:

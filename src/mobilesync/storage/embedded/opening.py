@@ -1,7 +1,8 @@
 """Opening a data folder: the checks before, the database, and the store.
 
-Strategy: refuse with a sentence before anything is touched; then take the lock, then open. What
-RocksDB says is kept as the hint. A new folder gets its marker last.
+Strategy: refuse with a sentence before anything is touched; then take the lock, then open. A new
+folder gets its marker last. A log whose end a power cut has torn is opened without that end, which
+nobody was told of; one that is damaged otherwise is refused (wal.py).
 """
 
 import asyncio
@@ -9,12 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
+from msgspec import structs
+from rocksdict import DBRecoveryMode
+
 from mobilesync.domain.errors import StoreFolderRefused
-from mobilesync.storage.embedded.backup import make_marker, new_epoch
+from mobilesync.storage.embedded.backup import new_epoch
 from mobilesync.storage.embedded.folder import (
     FolderLock,
     Marker,
     database_path,
+    make_marker,
     read_marker,
     sync_folder,
     write_marker,
@@ -22,6 +27,7 @@ from mobilesync.storage.embedded.folder import (
 from mobilesync.storage.embedded.options import EmbeddedOptions
 from mobilesync.storage.embedded.store import EmbeddedStore, SyncHook
 from mobilesync.storage.embedded.tables import Tables
+from mobilesync.storage.embedded.wal import only_the_end_is_torn
 
 
 async def open_embedded(
@@ -65,25 +71,63 @@ def _open(
         sync_folder(path.parent)
     lock = FolderLock(path)
     try:
-        # Another process may have made the store while we waited for nothing but the disk.
+        # Read again, now that nobody else can be writing it.
         marker = read_marker(path, "store")
-        if marker is not None:
-            return open_tables(path, options), marker, lock
-        tables = Tables(database_path(path), options, create=True)
-        marker = make_marker((new_epoch(random),))
-        write_marker(path, marker)
+        if marker is None:
+            tables = Tables(database_path(path), options, create=True)
+            marker = make_marker((new_epoch(random),), options.durability)
+            write_marker(path, marker)
+            return tables, marker, lock
+        tables = open_tables(path, marker, options)
+        if marker.durability != options.durability:
+            marker = structs.replace(marker, durability=options.durability)
+            write_marker(path, marker)
         return tables, marker, lock
     except BaseException:
         lock.release()
         raise
 
 
-def open_tables(path: Path, options: EmbeddedOptions) -> Tables:
-    """The database of a folder that is a store. Raises StoreFolderRefused."""
+def open_tables(
+    path: Path, marker: Marker, options: EmbeddedOptions, *, read_only: bool = False
+) -> Tables:
+    """The database of a store, with all that was acknowledged.
+
+    Raises StoreFolderRefused when some of it may be missing. The caller has the lock.
+    """
+    database = database_path(path)
     try:
-        return Tables(database_path(path), options)
+        return Tables(database, options, read_only=read_only)
     except Exception as error:
-        raise StoreFolderRefused(
-            f"the data in {path} is damaged",
-            hint=f"restore a backup: mobilesync restore ({error})",
-        ) from error
+        if not _is_torn(database, marker, options, error):
+            raise damaged(path, error) from error
+    try:
+        return Tables(
+            database, options, read_only=read_only, recovery=DBRecoveryMode.point_in_time()
+        )
+    except Exception as error:
+        raise damaged(path, error) from error
+
+
+def _is_torn(database: Path, marker: Marker, options: EmbeddedOptions, error: Exception) -> bool:
+    """Whether opening failed for what a power cut leaves behind, and for nothing else."""
+    if not str(error).startswith("Corruption"):
+        return False
+    if marker.durability == "none":
+        # Any part of what was not synced may be missing; the store was told that it may be.
+        return True
+    try:
+        tables = Tables(database, options, read_only=True, recovery=DBRecoveryMode.point_in_time())
+        recovered = tables.last_write()
+        tables.close()
+    except Exception as worse:
+        raise damaged(database.parent, worse) from worse
+    return only_the_end_is_torn(database, recovered)
+
+
+def damaged(path: Path, error: Exception) -> StoreFolderRefused:
+    """The refusal of a folder whose database RocksDB cannot open for `error`."""
+    return StoreFolderRefused(
+        f"the data in {path} is damaged: {error}",
+        hint="see whether the disk is sound, then restore a backup: mobilesync restore",
+    )

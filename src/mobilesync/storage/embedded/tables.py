@@ -114,6 +114,10 @@ class Tables:
         except Exception as error:
             raise unreadable(error) from error
 
+    def last_write(self) -> int:
+        """RocksDB's count of writes so far."""
+        return self._database.latest_sequence_number()
+
     def stalled(self) -> bool:
         """Whether a write would wait for the disk to catch up."""
         return bool(self._database.property_int_value("rocksdb.is-write-stopped"))

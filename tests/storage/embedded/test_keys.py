@@ -1,0 +1,72 @@
+"""Keys are read in one way only, and sort as they are read."""
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from mobilesync.domain.channel import Channel
+from mobilesync.storage.embedded import keys
+
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6)
+CHANNELS = st.builds(Channel, NAMES, NAMES, NAMES)
+IDS = st.integers(0, 2**53)
+ERAS = st.integers(0, 1000)
+
+
+@given(CHANNELS, CHANNELS)
+def test_a_channel_is_read_back_and_begins_no_other(one: Channel, other: Channel) -> None:
+    prefix = keys.channel_prefix(one)
+    assert keys.channel_of(prefix + b"anything\0") == one
+    if one != other:
+        assert not keys.channel_prefix(other).startswith(prefix)
+
+
+@given(CHANNELS, NAMES, NAMES)
+def test_the_target_of_a_channel_is_its_prefix_and_no_others(
+    channel: Channel, app: str, target: str
+) -> None:
+    prefix = keys.target_prefix(app, target)
+    begins = keys.channel_prefix(channel).startswith(prefix)
+    assert begins == ((channel.app, channel.target) == (app, target))
+
+
+@given(CHANNELS, CHANNELS, IDS, IDS, st.binary(max_size=4))
+def test_what_begins_with_a_prefix_is_before_its_end(
+    one: Channel, other: Channel, oplog_id: int, other_id: int, rest: bytes
+) -> None:
+    prefix = keys.channel_prefix(one)
+    assert prefix <= prefix + rest < keys.after_prefix(prefix)
+    key, other_key = (
+        keys.channel_prefix(channel) + keys.id_bytes(number)
+        for channel, number in ((one, oplog_id), (other, other_id))
+    )
+    assert (prefix <= other_key < keys.after_prefix(prefix)) == (one == other)
+    if one == other:
+        assert (key < other_key) == (oplog_id < other_id)
+    assert keys.id_of(key) == oplog_id
+
+
+@given(NAMES, NAMES, CHANNELS)
+def test_points_are_read_back_and_stay_with_their_device(
+    device: str, other: str, channel: Channel
+) -> None:
+    key = keys.point_key(channel.app, device, channel)
+    assert keys.point_channel(channel.app, key) == channel
+    assert key.startswith(keys.device_prefix(channel.app, other)) == (device == other)
+
+
+@given(CHANNELS, NAMES, NAMES, st.tuples(ERAS, IDS, IDS), st.tuples(ERAS, IDS, IDS))
+def test_steps_sort_by_their_order_and_stay_with_their_device(
+    channel: Channel, device: str, other: str, one: tuple[int, int, int], two: tuple[int, int, int]
+) -> None:
+    prefix = keys.journal_prefix(channel, device)
+    assert keys.step_of(keys.step_key(prefix, *one)) == one
+    assert (keys.step_key(prefix, *one) < keys.step_key(prefix, *two)) == (one < two)
+    foreign = keys.step_key(keys.journal_prefix(channel, other), *two)
+    assert (prefix <= foreign < keys.after_prefix(prefix)) == (device == other)
+
+
+@given(NAMES, NAMES, st.text(st.characters(exclude_categories=["Cs"])))
+def test_documents_stay_with_their_kind(kind: str, other: str, key: str) -> None:
+    place = keys.document_key(kind, key)
+    assert place[len(keys.kind_prefix(kind)) :].decode() == key
+    assert place.startswith(keys.kind_prefix(other)) == (kind == other)

@@ -1,0 +1,93 @@
+"""The open database: ranges, batches, and errors that are told."""
+
+from pathlib import Path
+
+import pytest
+
+from mobilesync.domain.errors import StoreUnavailable
+from mobilesync.storage.embedded.options import EmbeddedOptions
+from mobilesync.storage.embedded.tables import NAMES, Tables
+
+
+def fill(tables: Tables, count: int, size: int = 100) -> None:
+    batch = tables.batch()
+    for number in range(count):
+        batch.put(b"k%06d" % number, b"v" * size, tables.in_oplogs)
+    tables.write(batch)
+    tables.sync()
+
+
+def keys_of(tables: Tables, begin: bytes, end: bytes) -> list[bytes]:
+    return [key for key, _ in tables.scan(tables.oplogs, begin, end)]
+
+
+def test_scan_is_from_begin_to_before_end(tables: Tables) -> None:
+    fill(tables, 10)
+    assert keys_of(tables, b"k000003", b"k000006") == [b"k000003", b"k000004", b"k000005"]
+    assert keys_of(tables, b"k000008", b"z") == [b"k000008", b"k000009"]
+    assert keys_of(tables, b"x", b"z") == []
+    assert tables.get(tables.oplogs, b"k000001") == b"v" * 100
+    assert tables.get(tables.oplogs, b"k") is None
+    tables.close()
+
+
+def test_a_batch_is_one_over_all_tables(tables: Tables, tmp_path: Path) -> None:
+    batch = tables.batch()
+    for name in NAMES:
+        batch.put(b"key", name.encode(), getattr(tables, f"in_{name}"))
+    tables.write(batch)
+    tables.sync()
+    tables.close()
+    again = Tables(tmp_path / "database", EmbeddedOptions())
+    for name in NAMES:
+        assert again.get(getattr(again, name), b"key") == name.encode()
+    again.close()
+
+
+def test_closing_lets_the_next_one_in_although_a_scan_was_left(
+    tables: Tables, tmp_path: Path
+) -> None:
+    fill(tables, 10)
+    next(tables.scan(tables.oplogs, b"", b"z"))
+    tables.close()
+    Tables(tmp_path / "database", EmbeddedOptions()).close()
+
+
+def test_a_damaged_block_is_told_and_never_taken_for_the_end(
+    tables: Tables, tmp_path: Path
+) -> None:
+    fill(tables, 2000, size=500)
+    tables.flush()
+    tables.close()
+    file = max((tmp_path / "database").glob("*.sst"), key=lambda path: path.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    file.write_bytes(data)
+    again = Tables(tmp_path / "database", EmbeddedOptions())
+    with pytest.raises(StoreUnavailable) as refusal:
+        keys_of(again, b"", b"z")
+    assert "Corruption" in refusal.value.hint
+    refused = 0
+    for number in range(2000):
+        try:
+            assert again.get(again.oplogs, b"k%06d" % number) is not None
+        except StoreUnavailable:
+            refused += 1
+    assert 0 < refused < 2000
+    again.close()
+
+
+def test_disk_bytes_count_tables_and_log(tables: Tables) -> None:
+    before = tables.disk_bytes()
+    fill(tables, 1000, size=1000)
+    assert tables.disk_bytes() > before + 900_000
+    tables.close()
+
+
+def test_read_only_sees_what_only_the_log_holds(tables: Tables, tmp_path: Path) -> None:
+    fill(tables, 3)
+    reader = Tables(tmp_path / "database", EmbeddedOptions(), read_only=True)
+    assert len(keys_of(reader, b"", b"z")) == 3
+    assert reader.last_write() == tables.last_write() == 3
+    reader.close()
+    tables.close()
