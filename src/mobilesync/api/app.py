@@ -32,7 +32,7 @@ from mobilesync.api.operations import JSON, Desk, NoQuery, Operation, Request, T
 from mobilesync.api.options import ApiOptions
 from mobilesync.api.routes import OPERATIONS, Routes, check_path
 from mobilesync.api.strict_json import invalid
-from mobilesync.domain.errors import MobilesyncError, Overloaded
+from mobilesync.domain.errors import Overloaded
 from mobilesync.engine.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -115,13 +115,13 @@ class Api:
             exchange.operation = operation
             request = await self._request(scope, headers, receive, exchange, operation, path)
             value = await operation.handler(self._desk, request)
-        except MobilesyncError as error:
-            return _refusal(exchange, problem(error, exchange.request_id))
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            _log_fault(exchange, error)
-            return _refusal(exchange, problem(error, exchange.request_id))
+            refused = problem(error, exchange.request_id)
+            if refused.body.code == "INTERNAL":
+                _log_fault(exchange, error)
+            return _refusal(exchange, refused)
         if isinstance(value, Text):
             return operation.status, value.content_type, [], value.body
         body = b"" if operation.answer is None else msgspec.json.encode(value)

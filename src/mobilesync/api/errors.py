@@ -124,7 +124,7 @@ class Problem(NamedTuple):
 
 def problem(error: BaseException, request_id: str) -> Problem:
     """How `error` is told to the caller. Anything unforeseen is INTERNAL."""
-    if not isinstance(error, MobilesyncError) or error.code not in CODES:
+    if not isinstance(error, MobilesyncError) or error.code not in CODES.keys() - {"INTERNAL"}:
         body = ErrorBody("INTERNAL", "the server failed", "it is logged there", request_id)
         return Problem(500, [], body)
     status = CODES[error.code].status
