@@ -18,6 +18,7 @@ from mobilesync.client.errors import (
     StoreDamaged,
     StoreRefused,
     StoreUnavailable,
+    Superseded,
     TokenFailed,
 )
 from mobilesync.client.events import (
@@ -69,6 +70,7 @@ __all__ = [
     "StoreRefused",
     "StoreUnavailable",
     "Stream",
+    "Superseded",
     "SystemClock",
     "TokenFailed",
     "TokenSource",

@@ -21,7 +21,7 @@ import mobilesync
 from mobilesync.client.clock import Clock, SystemClock, seeded_by_the_system
 from mobilesync.client.connector import Connect
 from mobilesync.client.credentials import Credentials, TokenSource
-from mobilesync.client.errors import InvalidOption
+from mobilesync.client.errors import InvalidOption, Superseded
 from mobilesync.client.events import ClientStats, ParkedOplog
 from mobilesync.client.handlers import (
     Handler,
@@ -88,6 +88,7 @@ class Client:
         self._credentials = Credentials(user, token, self._options.token_timeout_s)
         self._device_credentials = None if user else self._credentials
         self._running: Running | None = None
+        self._wishes = 0
 
     # Life.
 
@@ -121,8 +122,10 @@ class Client:
         Raises ClientError when a handler calls it.
         """
         if self._running is not None:
-            await self._running.close()
+            running = self._running
+            running.dispatcher.check_outside()
             self._running = None
+            await running.close()
 
     def abort(self) -> None:
         """Stop at once, as if the process died: nothing is flushed, nothing is said. Idempotent."""
@@ -184,12 +187,17 @@ class Client:
         besides the device's and everyone's; calls that run go on to their end.
 
         Works offline: the server is told when it can be. `connected` waits for that.
-        Raises InvalidOption, TokenFailed; then nothing has changed.
+        Raises InvalidOption, TokenFailed, Superseded; then nothing has changed.
         """
         if not user:
             raise InvalidOption("login needs a user", hint="logout() is for nobody")
+        self._wishes += 1
+        wish = self._wishes
         credentials = Credentials(user, token, self._options.token_timeout_s)
-        self._switch(credentials, await credentials.token())
+        shown = await credentials.token()
+        if wish != self._wishes:
+            raise Superseded(f"the login of {user} was overtaken by a later login or logout")
+        self._switch(credentials, shown)
 
     async def logout(self, token: TokenSource | None = None) -> None:
         """From now on nobody is logged in; what the user has not been handed stays until then.
@@ -198,6 +206,7 @@ class Client:
         client was made with is used if that was without a user, else the current source is asked.
         Raises InvalidOption.
         """
+        self._wishes += 1
         if token is not None:
             self._device_credentials = Credentials("", token, self._options.token_timeout_s)
         self._switch(self._device_credentials or self._credentials.revert(""), None)
@@ -207,18 +216,23 @@ class Client:
         if self._running is not None:
             self._running.switch(credentials, token)
 
+    async def forget(self, user: str) -> None:
+        """Remove everything that this device keeps of a user who is not logged in: an app that
+        will not see them again makes room with it. Raises InvalidOption, StoreUnavailable."""
+        if user == self._credentials.user:
+            raise InvalidOption("the user is logged in", hint="log out first")
+        await self._need().forget(user)
+
     def foreground(self) -> None:
         """The app is on the screen: connect now if the server did not ask to wait, and test the
         link if there is one."""
-        self._nudge(True)
+        if self._running is not None:
+            self._running.connector.nudge(True)
 
     def background(self) -> None:
         """The app has left the screen."""
-        self._nudge(False)
-
-    def _nudge(self, foreground: bool) -> None:
         if self._running is not None:
-            self._running.connector.nudge(foreground)
+            self._running.connector.nudge(False)
 
     def resume(self) -> None:
         """Try again now: after Stopped, when the cause is mended."""

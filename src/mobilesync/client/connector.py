@@ -152,10 +152,10 @@ class Connector:
         pace = self._learned if self._session is None else self._session.pace
         return 0 if pace is None else pace.interval_s
 
-    def farewell(self) -> None:
-        """End the session in good order. Call before cancelling `run`."""
-        if self._session is not None:
-            self._session.farewell()
+    def farewell(self) -> Stream | None:
+        """End the session in good order, and give its stream, if there is one. Call before
+        cancelling `run`."""
+        return None if self._session is None else self._session.farewell()
 
     # The task.
 

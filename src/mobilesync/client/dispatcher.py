@@ -24,7 +24,13 @@ from collections.abc import Callable, Collection, Iterable
 
 from mobilesync.client.clock import Clock
 from mobilesync.client.errors import ClientError, StoreUnavailable
-from mobilesync.client.events import ChannelReset, ListenerFailed, Parked, ParkedOplog
+from mobilesync.client.events import (
+    ChannelReset,
+    ListenerFailed,
+    Parked,
+    ParkedOplog,
+    ReceivedOplog,
+)
 from mobilesync.client.handlers import Handler, Handlers, call
 from mobilesync.client.inbox import Channel, InboxRow
 from mobilesync.client.local_store import LocalStore
@@ -39,7 +45,7 @@ _DOUBLINGS_MAX = 30
 
 
 class Dispatcher:
-    """Runs handlers from `start` to `close`."""
+    """Runs handlers from `start` to `stop`."""
 
     def __init__(
         self,
@@ -101,21 +107,27 @@ class Dispatcher:
         self.targets = targets
         self.wake()
 
-    async def close(self) -> None:
-        """Cancel calls that run, and keep the marks of those that finished.
-
-        Raises ClientError when a handler calls it: it would wait for itself.
-        """
+    def check_outside(self) -> None:
+        """Raises ClientError when a handler calls this: it cannot wait for its own end."""
         if asyncio.current_task() in self._running.values():
             hint = "let the handler return, and close from elsewhere"
             raise ClientError("a handler cannot close its own client", hint=hint)
+
+    async def stop(self) -> None:
+        """Cancel calls that run, and wait for their end."""
         self.abort()
         tasks = list(self._running.values())
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def save_marks(self) -> None:
+        """After `stop`: keep the marks of calls that finished, and excuse those that were cut off.
+
+        Raises StoreDamaged.
+        """
+        assert not self._running
         try:
-            async with self._gate:
-                self._store.finish(self._marks)
-                self._store.release()
+            self._store.finish(self._marks)
+            self._store.release()
         except StoreUnavailable as error:
             _log.warning("marks of finished calls could not be saved: %s", error)
 
@@ -181,7 +193,7 @@ class Dispatcher:
                 error = f"{type(raised).__name__}: {raised}"[:_ERROR_CHARS_MAX]
                 _log.warning("the handler of %s failed: %s", row.channel[0], type(raised).__name__)
             else:
-                self.handled += 1
+                self.handled += isinstance(row.item, ReceivedOplog)
                 if not marked:
                     await self._mark(row)
                 self._moved(row.channel)

@@ -4,6 +4,7 @@ ClientError                carries a `hint`: what to do about it
 ├── InvalidOption          an argument cannot be right; a bug in the app
 │   └── HandlerExists      the biz already has a handler
 ├── TokenFailed            the app's token callable raised, took too long, or gave no token
+├── Superseded             a login whose token came after a later login or logout
 ├── NotConnected           no session within the asked time; the client goes on trying
 ├── ClientStopped          the server said stop, or the local store is beyond use
 ├── StoreRefused           the local store is of a newer version or another device, or in use
@@ -33,6 +34,10 @@ class HandlerExists(InvalidOption):
 
 class TokenFailed(ClientError):
     """The app's token callable raised, took too long, or gave what cannot be a token."""
+
+
+class Superseded(ClientError):
+    """A later login or logout came while this login waited for its token."""
 
 
 class NotConnected(ClientError):

@@ -187,6 +187,18 @@ class LocalStore:
         )
         self._database.grow(len(push.oplogs), sum(len(each.payload) for each in push.oplogs))
 
+    def forget(self, target: str) -> None:
+        """Forget the sync points and the inbox of `target`, as if it never had been here."""
+        forgotten = [each for each in self._points if each[1] == target]
+        with self._database.transaction():
+            for channel in forgotten:
+                number = self._points[channel].channel
+                self._database.delete("channel = ?", number)
+                self._database.rows("DELETE FROM mobilesync_channel WHERE channel = ?", (number,))
+        self._points = {
+            channel: point for channel, point in self._points.items() if channel[1] != target
+        }
+
     # Handling.
 
     def recover(self, attempts_max: int, now_ms: int) -> list[ParkedOplog]:

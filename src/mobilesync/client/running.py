@@ -24,6 +24,7 @@ from mobilesync.client.local_store import LocalStore
 from mobilesync.client.options import ClientOptions
 from mobilesync.client.reconnect import Reconnect
 from mobilesync.client.session import Profile, Surroundings
+from mobilesync.client.stream import linger
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +111,20 @@ class Running:
         self.connector.switch(credentials, token)
 
     async def close(self) -> None:
-        """End in good order. Raises ClientError when a handler calls it."""
-        await self.dispatcher.close()
-        self.connector.farewell()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """End in good order. Not to be called by a handler."""
+        await self.dispatcher.stop()
+        try:
+            self.dispatcher.save_marks()
+            stream = self.connector.farewell()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._close_store()
+        if stream is not None:
+            await linger(stream)
         self.bulletin.post(Stopped(0, "closed by the app"))
         await self.bulletin.flush()
-        self._close_store()
 
     def abort(self) -> None:
         """End as if the process died."""
@@ -126,6 +132,12 @@ class Running:
         for task in self._tasks:
             task.cancel()
         self._close_store()
+
+    async def forget(self, user: str) -> None:
+        """Forget a user's sync points and inbox. Raises StoreUnavailable."""
+        async with self.gate:
+            self.store.forget(f"user:{user}")
+        self.room.set()
 
     def stats(self, user: str) -> ClientStats:
         """Figures so far."""

@@ -16,7 +16,6 @@ Invariants:
 
 import asyncio
 import functools
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,8 +37,6 @@ from mobilesync.protocol.errors import MessageRefused, ProtocolFault
 from mobilesync.protocol.heartbeat import Rhythm
 from mobilesync.protocol.transitions import Role
 from mobilesync.protocol.versions import accept
-
-_log = logging.getLogger("mobilesync.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +91,7 @@ class Session:
         self._welcome: m.Welcome | None = None
         self._heart: Heart | None = None
         self._why = ""
+        self._failure: Exception | None = None
         self.acks = Acks(self._store, surroundings.options.ack_delay_s, self._send, self._may_say)
 
     @property
@@ -135,9 +133,11 @@ class Session:
         except StoreUnavailable as error:
             self._send(m.Close(CloseCode.NORMAL, "the device cannot save now"))
             return Ended(str(error))
-        except TimeoutError:
-            return Ended("the server sent no Welcome in time")
         except (OSError, LinkLost) as error:
+            if self._failure is not None:
+                raise self._failure from None
+            if isinstance(error, TimeoutError) and not self.opened:
+                return Ended("the server sent no Welcome in time")
             return Ended(self._why or f"the link was lost: {error}")
         finally:
             if self._heart is not None:
@@ -160,12 +160,13 @@ class Session:
             if foreground and self._heart is not None:
                 self._heart.beat()
 
-    def farewell(self) -> None:
-        """Say what is still to be said, and Close."""
+    def farewell(self) -> Stream:
+        """Say what is still to be said, and Close. The stream may need time to let it leave."""
         if self.opened and not self._connection.closed():
             self.acks.flush()
         self._send(m.Close(CloseCode.NORMAL))
         self._stream.close()
+        return self._stream
 
     # Sending.
 
@@ -238,6 +239,9 @@ class Session:
             await self.acks.run(self._stream)
         except (OSError, StoreUnavailable) as error:
             self._give_up(f"an ack could not be sent: {error}")
+        except Exception as error:  # noqa: BLE001 - the reader raises it: it has a listener
+            self._failure = error
+            self._stream.abort()
 
     # Receiving.
 
@@ -313,6 +317,8 @@ class Session:
         async with self._around.gate:
             # Only now: the user may have changed while somebody else had the gate.
             pushes = [each for each in pushes if self.belonging.takes(each.target)]
+            if not pushes:
+                return
             self._store.apply(pushes, self._welcome.epoch)
         count = sum(len(each.oplogs) for each in pushes)
         channels = [(each.biz, each.target) for each in pushes]

@@ -1,6 +1,10 @@
 """What the SDK needs of a connection: five verbs that TLS, a test or the simulator can offer."""
 
-from typing import Protocol
+import asyncio
+from typing import Protocol, runtime_checkable
+
+LINGER_S = 1.0
+"""How long a closing client waits for its last bytes to leave."""
 
 
 class Stream(Protocol):
@@ -20,3 +24,22 @@ class Stream(Protocol):
 
     def abort(self) -> None:
         """End it now: a read that waits returns b"" or raises OSError. Idempotent."""
+
+
+@runtime_checkable
+class Lingering(Protocol):
+    """A stream whose last bytes need time to leave, as TLS on TCP; what has none is no such."""
+
+    async def wait_closed(self) -> None:
+        """After `close`: return once everything has left. May raise OSError."""
+
+
+async def linger(stream: Stream) -> None:
+    """After `close`: give the last bytes time to leave, but not more than `LINGER_S`."""
+    if not isinstance(stream, Lingering):
+        return
+    try:
+        async with asyncio.timeout(LINGER_S):
+            await stream.wait_closed()
+    except OSError:
+        stream.abort()

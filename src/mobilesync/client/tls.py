@@ -42,6 +42,10 @@ class TlsStream:
         """End it after what was written."""
         self._writer.close()
 
+    async def wait_closed(self) -> None:
+        """Return once everything has left. May raise OSError."""
+        await self._writer.wait_closed()
+
     def abort(self) -> None:
         """End it now."""
         self._writer.transport.abort()
