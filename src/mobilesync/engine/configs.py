@@ -1,21 +1,22 @@
 """The sync configs of all apps: what a biz's rules are, now.
 
 Strategy: few and small, so all are held in memory; the store keeps them as documents. A change
-is durable before it takes effect.
+is durable before it takes effect. Changes are made one after the other, so that none is decided
+on what another is about to change.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from mobilesync.domain.errors import UnknownBiz
 from mobilesync.domain.names import check_biz
 from mobilesync.domain.sync_config import SyncConfig, check_sync_config
+from mobilesync.protocol.limits import BIZZES_MAX
 from mobilesync.storage.contract import Store
 
 KIND = "sync_config"
-BIZZES_MAX = 1000
-"""Per app: a device's Hello must be able to list a sync point for each of its channels."""
 
 
 class SyncConfigs:
@@ -25,6 +26,7 @@ class SyncConfigs:
         self._store = store
         self._create_on_first_use = create_on_first_use
         self._configs: dict[tuple[str, str], SyncConfig] = {}
+        self._changes = asyncio.Lock()
         self._listeners: list[Callable[[str, SyncConfig | None], None]] = []
 
     async def load(self) -> None:
@@ -45,11 +47,25 @@ class SyncConfigs:
             raise UnknownBiz(f"app {app} has no biz {biz}", field="biz", hint=hint)
         return config
 
-    async def get_or_create(self, app: str, biz: str) -> SyncConfig:
-        """As `get`, but in development mode an unknown biz comes into being with the defaults."""
+    def first_use(self, app: str, biz: str) -> SyncConfig:
+        """As `get`, but in development mode an unknown biz has the rules that `create` would give
+        it. Raises InvalidRequest when it is no name of a biz."""
         if (app, biz) not in self._configs and self._create_on_first_use:
-            await self.put(app, SyncConfig(biz=check_biz(biz), description="created on first use"))
+            return SyncConfig(biz=check_biz(biz), description="created on first use")
         return self.get(app, biz)
+
+    async def create(self, app: str, bizzes: Iterable[str]) -> None:
+        """Have those of `bizzes` that are unknown come into being, in development mode.
+
+        Raises UnknownBiz, and creates none, when the app would have more than BIZZES_MAX.
+        """
+        if not self._create_on_first_use:
+            return
+        async with self._changes:
+            fresh = [biz for biz in dict.fromkeys(bizzes) if (app, biz) not in self._configs]
+            self._check_room(app, len(fresh))
+            for biz in fresh:
+                await self._keep(app, self.first_use(app, biz))
 
     def withheld(self, app: str, biz: str) -> bool:
         """Whether the biz's backlog must not be pushed now."""
@@ -67,20 +83,32 @@ class SyncConfigs:
         Raises InvalidRequest, UnknownBiz when the app has BIZZES_MAX already.
         """
         check_sync_config(config)
-        if (app, config.biz) not in self._configs and len(self.list(app)) >= BIZZES_MAX:
-            raise UnknownBiz("the app has too many bizzes", hint=f"at most {BIZZES_MAX}")
-        await self._store.put_document(KIND, f"{app}/{config.biz}", msgspec.json.encode(config))
-        self._configs[app, config.biz] = config
-        for listener in self._listeners:
-            listener(app, config)
+        async with self._changes:
+            if (app, config.biz) not in self._configs:
+                self._check_room(app, 1)
+            await self._keep(app, config)
 
     async def remove(self, app: str, biz: str) -> None:
         """Forget a biz: it refuses publishes; what is stored ends with its retention.
 
         Raises UnknownBiz.
         """
-        self.get(app, biz)
-        await self._store.put_document(KIND, f"{app}/{biz}", None)
-        del self._configs[app, biz]
+        async with self._changes:
+            self.get(app, biz)
+            await self._store.put_document(KIND, f"{app}/{biz}", None)
+            del self._configs[app, biz]
+            self._tell(app, None)
+
+    def _check_room(self, app: str, count: int) -> None:
+        # A device's Hello must be able to list a sync point for each of its channels.
+        if count and sum(owner == app for owner, _ in self._configs) + count > BIZZES_MAX:
+            raise UnknownBiz("the app has too many bizzes", hint=f"at most {BIZZES_MAX}")
+
+    async def _keep(self, app: str, config: SyncConfig) -> None:
+        await self._store.put_document(KIND, f"{app}/{config.biz}", msgspec.json.encode(config))
+        self._configs[app, config.biz] = config
+        self._tell(app, config)
+
+    def _tell(self, app: str, config: SyncConfig | None) -> None:
         for listener in self._listeners:
-            listener(app, None)
+            listener(app, config)

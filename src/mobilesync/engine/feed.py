@@ -1,8 +1,8 @@
 """Parts of channels, ready to be pushed: each oplog is read and encoded once.
 
 Strategy: a page is what the store holds of a channel after an id, encoded for the wire. Pages of
-`everyone` channels are kept in a small cache, because all sessions want the same ones; a user's
-or a device's page is wanted once. A cached page is only used while the channel's head is the
+`everyone` channels are kept in a cache, bounded in pages and bytes, because all sessions want the
+same ones; a user's or a device's page is wanted once. A cached page is only used while the channel's head is the
 one it was read under, so a stale page cannot be served.
 """
 
@@ -18,6 +18,8 @@ from mobilesync.protocol.messages import PushedOplog
 from mobilesync.storage.contract import Store
 
 CACHED_PAGES_MAX = 256
+CACHED_BYTES_MAX = 16 * 1024 * 1024
+"""Of oplogs as they are on the wire; with their payloads and whole frames about three times that."""
 
 
 class Encoded(Struct, frozen=True, gc=False):
@@ -33,6 +35,7 @@ class FeedPage:
     __slots__ = (
         "_frame",
         "after",
+        "bytes",
         "channel",
         "ends_at_ms",
         "floor",
@@ -49,6 +52,7 @@ class FeedPage:
         self.upto = upto
         self.floor = floor
         self.oplogs = oplogs
+        self.bytes = sum(len(encoded.wire) for encoded in oplogs)
         self.same_for_all = all(encoded.oplog.conditions is None for encoded in oplogs)
         self.ends_at_ms = min((e.oplog.expires_at_ms for e in oplogs), default=2**63)
         self._frame: bytes | None = None
@@ -84,6 +88,7 @@ class Feed:
         self._count = push_count
         self._bytes = push_bytes
         self._pages: OrderedDict[tuple[Channel, int], tuple[int, FeedPage]] = OrderedDict()
+        self._cached_bytes = 0
 
     async def page(
         self, channel: Channel, after: int, last: int, room: tuple[int, int]
@@ -101,10 +106,18 @@ class Feed:
             self._pages.move_to_end(key)
             return cached[1]
         page = await self._read(channel, after, self._count, self._bytes)
-        self._pages[key] = (last, page)
-        if len(self._pages) > CACHED_PAGES_MAX:
-            self._pages.popitem(last=False)
+        self._keep(key, last, page)
         return page
+
+    def _keep(self, key: tuple[Channel, int], last: int, page: FeedPage) -> None:
+        stale = self._pages.pop(key, None)
+        if stale is not None:
+            self._cached_bytes -= stale[1].bytes
+        self._pages[key] = (last, page)
+        self._cached_bytes += page.bytes
+        while len(self._pages) > CACHED_PAGES_MAX or self._cached_bytes > CACHED_BYTES_MAX:
+            _, (_, oldest) = self._pages.popitem(last=False)
+            self._cached_bytes -= oldest.bytes
 
     async def _read(self, channel: Channel, after: int, count: int, size: int) -> FeedPage:
         page = await self._store.read(channel, after, count, size)

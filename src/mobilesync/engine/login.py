@@ -22,7 +22,7 @@ from mobilesync.domain.conditions import Attributes
 from mobilesync.domain.errors import InvalidRequest, Refused, TokenRefused, UnknownApp
 from mobilesync.domain.names import check_biz, check_owner
 from mobilesync.domain.sync_point import Advance, Head, Resume, SyncPoint, resume
-from mobilesync.engine.session import Command, Phase, Session
+from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
 from mobilesync.engine.tokens import Identity
 from mobilesync.engine.window import Cursor
 from mobilesync.protocol import messages as m
@@ -32,8 +32,6 @@ from mobilesync.protocol.versions import negotiate
 from mobilesync.storage.contract import Store
 
 log = structlog.get_logger(__name__)
-
-RETRY_SPREAD_MS = 10_000
 
 
 class Authenticator(Protocol):
@@ -99,7 +97,11 @@ class Logins:
                 session.close(CloseCode.INVALID_FIELD, f"{refusal}: {refusal.hint}")
             except Refused as refusal:
                 after_ms = round(refusal.retry_after_s * 1000)
-                session.close(CloseCode.STORE_UNAVAILABLE, retry_after_ms=after_ms)
+                session.close(
+                    CloseCode.STORE_UNAVAILABLE,
+                    retry_after_ms=after_ms,
+                    retry_spread_ms=RETRY_SPREAD_MS,
+                )
             except Exception:
                 log.exception("login_failed", session=session.id)
                 session.close(CloseCode.INTERNAL, retry_spread_ms=RETRY_SPREAD_MS)
@@ -113,6 +115,8 @@ class Logins:
                 await self._greet(session, command)
             case m.Bind():
                 identity = await self._authenticator.verify(command.token)
+                if session.has_ended():
+                    return
                 if identity.app != session.app:
                     raise TokenRefused(CloseCode.TOKEN_CLAIMS, "the token is for another app")
                 _check_identity(identity, command.user, session.device)
@@ -148,14 +152,15 @@ class Logins:
         new = (user_target(user),) if user else ()
         points = _points(session.app, new, listed)
         session.user = user
-        # From here on nothing of the old user leaves: acks are ignored, reads are dropped.
+        # From here on nothing of the old user leaves: acks are ignored, reads are dropped. Nor
+        # does anything of the new one, before Welcome: the device would drop it (spec §6.4).
+        session.changing = True
         session.generation += 1
         for channel in [c for c in session.cursors if is_user_target(c.target)]:
             session.window.forget(session.cursors.pop(channel))
             session.skipped.pop(channel, None)
         for channel in [c for c in session.behind if is_user_target(c.target)]:
             del session.behind[channel]
-        session.dirty = {target: None for target in session.dirty if not is_user_target(target)}
         self._registry.watch(session, session_targets(user, session.device))
         heads = await self._store.heads(session.app, new) if new else {}
         if not session.has_ended():
@@ -180,7 +185,9 @@ class Logins:
             session.cursors[channel] = cursor
             if place.reset is not None:
                 resets.append(_reset(channel, lineage[-1], place))
-            if place.reset in (None, ResetReason.RENAMED):
+            # A point of a channel that does not exist proves nothing, and devices could fill the
+            # store with such.
+            if channel in heads and place.reset in (None, ResetReason.RENAMED):
                 # Hello is an ack: what died with the last link is said again here.
                 step = (lineage[-1], cursor.received, cursor.processed, now_ms)
                 advances.append(Advance(channel, session.device, *step))
@@ -198,6 +205,7 @@ class Logins:
             resets,
         )
         session.send(welcome)
+        session.changing = False
         for channel, head in heads.items():
             known = session.cursors.get(channel)
             if head.last > (known.read if known else 0):

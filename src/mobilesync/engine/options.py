@@ -6,7 +6,17 @@ here are the values that the code works with.
 
 from dataclasses import dataclass, field
 
+from mobilesync.protocol.limits import (
+    BEAT_S_MAX,
+    CLIENT_FRAME_BYTES_MAX,
+    MESSAGE_ID_CHARS_MAX,
+    OPLOGS_MAX,
+    PAYLOAD_BYTES_MAX,
+)
+
 KIB = 1024
+OPLOG_OVERHEAD_BYTES = MESSAGE_ID_CHARS_MAX + 32
+"""What an oplog adds to a Push besides its payload, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,7 @@ class PublisherLimits:
 
     def __post_init__(self) -> None:
         assert 0 < self.payload_bytes_max <= self.batch_bytes_max
+        assert self.payload_bytes_max <= PAYLOAD_BYTES_MAX, "devices would refuse it for ever"
         assert self.batch_items_max > 0
         assert self.rate_per_s >= 0
         assert self.burst >= self.batch_items_max
@@ -52,9 +63,16 @@ class SessionOptions:
     """How long a closed link may take to send its last bytes."""
 
     def __post_init__(self) -> None:
-        assert 0 < self.beat_min_s <= self.beat_max_s
+        assert min(self.sessions_max, self.logins_max, self.messages_per_s_max) > 0
+        assert min(self.hello_timeout_s, self.ack_timeout_s, self.close_linger_s) > 0
+        assert self.buffered_bytes_max > 0
+        assert 0 < self.beat_min_s <= self.beat_max_s <= BEAT_S_MAX
         assert 0 < self.push_bytes <= self.window_bytes
         assert 0 < self.push_count <= self.window_count
+        # A page holds `push_bytes` of payload or one oplog, and its frame must be legal.
+        assert self.push_count <= OPLOGS_MAX
+        page_bytes = max(self.push_bytes, PAYLOAD_BYTES_MAX)
+        assert page_bytes + self.push_count * OPLOG_OVERHEAD_BYTES + KIB <= CLIENT_FRAME_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +90,8 @@ class ServiceOptions:
     trim_interval_s: float = 60.0
     trim_channels: int = 2_000
     """Channels looked at in one step of retention, between which others are served."""
+
+    def __post_init__(self) -> None:
+        assert self.pump_workers > 0
+        assert min(self.wheel_tick_s, self.sweep_interval_s, self.trim_interval_s) > 0
+        assert min(self.sweep_slices, self.trim_channels) > 0

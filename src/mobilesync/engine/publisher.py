@@ -11,8 +11,10 @@ Invariants:
 - targets are woken only after that, and always, even if the caller has gone.
 """
 
+import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -23,6 +25,7 @@ from mobilesync.domain.errors import (
     BizOffline,
     InvalidRequest,
     MobilesyncError,
+    OutcomeUnknown,
     Overloaded,
     TooLarge,
 )
@@ -106,6 +109,8 @@ class Publisher:
         self._limits = limits
         self._metrics = metrics
         self._buckets: dict[str, TokenBucket] = {}
+        self._followed: set[asyncio.Task[None]] = set()
+        """One for each cancelled publish that is not durable yet; the store's queue bounds them."""
 
     async def publish(self, app: str, publications: Sequence[Publication]) -> list[Published]:
         """Store `publications` in their order and push them to who should have them.
@@ -124,18 +129,25 @@ class Publisher:
             refused[error.code] = refused.get(error.code, 0) + 1
             raise
 
+    async def stop(self) -> None:
+        """Follow no cancelled publish any more: it is in the store, or not."""
+        for task in tuple(self._followed):
+            task.cancel()
+        await asyncio.gather(*self._followed, return_exceptions=True)
+
     async def _publish(self, app: str, publications: Sequence[Publication]) -> list[Published]:
         begin_s = self._clock.monotonic_s()
         self._apps.get(check_app(app))
         self._check_size(publications)
         self._check_rate(app, len(publications))
-        drafts, notices = await self._check_items(app, publications)
+        drafts, notices = self._check_items(app, publications)
+        await self._configs.create(app, (draft.channel.biz for draft in drafts))
         stored = [draft for draft, notice in zip(drafts, notices, strict=True) if not notice]
         answers = iter(await self._append(stored))
         published: list[Published] = []
         for draft, notice in zip(drafts, notices, strict=True):
             if notice:
-                self._sessions.notify(draft.channel, draft.published_at_ms, draft.payload)
+                await self._sessions.notify(draft.channel, draft.published_at_ms, draft.payload)
                 published.append(Published(0, draft.message_id))
             else:
                 answer = next(answers)
@@ -168,7 +180,7 @@ class Publisher:
             hint = f"the app may publish {limits.rate_per_s:g} oplogs per second"
             raise Overloaded("too many publishes", retry_after_s=wait_s, hint=hint)
 
-    async def _check_items(
+    def _check_items(
         self, app: str, publications: Sequence[Publication]
     ) -> tuple[list[Draft], list[bool]]:
         drafts: list[Draft] = []
@@ -177,7 +189,7 @@ class Publisher:
         now_ms = self._clock.wall_ms()
         for index, item in enumerate(publications):
             try:
-                config = await self._configs.get_or_create(app, check_biz(item.biz))
+                config = self._configs.first_use(app, check_biz(item.biz))
                 drafts.append(self._draft(app, config, item, now_ms))
                 notices.append(not config.persistent)
             except InvalidRequest as error:
@@ -217,12 +229,27 @@ class Publisher:
             return []
         try:
             answers = await self._store.append(drafts)
-            duplicates = sum(answer.duplicate for answer in answers)
-            self._metrics.oplogs_duplicate += duplicates
-            self._metrics.oplogs_appended += len(answers) - duplicates
-            return answers
-        finally:
-            # Also when the caller was cancelled or the outcome is unknown: a wake too many is
-            # harmless, one too few waits for the sweep.
-            for app, target in dict.fromkeys((d.channel.app, d.channel.target) for d in drafts):
-                self._waker.wake(app, target)
+        except asyncio.CancelledError:
+            task = asyncio.get_running_loop().create_task(self._follow(drafts))
+            self._followed.add(task)
+            task.add_done_callback(self._followed.discard)
+            raise
+        except OutcomeUnknown:
+            self._wake(drafts)
+            raise
+        self._wake(drafts)
+        duplicates = sum(answer.duplicate for answer in answers)
+        self._metrics.oplogs_duplicate += duplicates
+        self._metrics.oplogs_appended += len(answers) - duplicates
+        return answers
+
+    async def _follow(self, drafts: list[Draft]) -> None:
+        """Wake for what a caller has left behind. Asked again, the store answers with duplicates,
+        once they are durable."""
+        with suppress(MobilesyncError):
+            await self._store.append(drafts)
+        self._wake(drafts)
+
+    def _wake(self, drafts: list[Draft]) -> None:
+        for app, target in dict.fromkeys((d.channel.app, d.channel.target) for d in drafts):
+            self._waker.wake(app, target)

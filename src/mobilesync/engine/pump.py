@@ -17,10 +17,11 @@ import structlog
 
 from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
+from mobilesync.domain.errors import StoreUnavailable
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.feed import Feed, FeedPage
 from mobilesync.engine.metrics import Metrics
-from mobilesync.engine.session import Phase, Session
+from mobilesync.engine.session import RETRY_SPREAD_MS, Phase, Session
 from mobilesync.engine.window import Cursor, UnderWay
 from mobilesync.protocol.codes import CloseCode, ResetReason
 from mobilesync.protocol.messages import Reset
@@ -86,9 +87,16 @@ class Pump:
             session.pumping = True
             try:
                 await self._turn(session)
+            except StoreUnavailable as refusal:
+                after_ms = round(refusal.retry_after_s * 1000)
+                session.close(
+                    CloseCode.STORE_UNAVAILABLE,
+                    retry_after_ms=after_ms,
+                    retry_spread_ms=RETRY_SPREAD_MS,
+                )
             except Exception:
                 log.exception("pump_failed", session=session.id)
-                session.close(CloseCode.STORE_UNAVAILABLE, retry_after_ms=1000)
+                session.close(CloseCode.INTERNAL, retry_spread_ms=RETRY_SPREAD_MS)
             finally:
                 session.pumping = False
             if session.queued and session.phase is Phase.OPEN:
@@ -103,11 +111,12 @@ class Pump:
             return
         self._metrics.pump_turns += 1
         generation = session.generation
-        if session.dirty:
-            targets, session.dirty = tuple(session.dirty), {}
+        if targets := session.take_dirty():
             heads = await self._store.heads(session.app, targets)
             if session.generation != generation:
+                # The user changed meanwhile; what is still the session's is read again.
                 session.dirty.update(dict.fromkeys(targets))
+                self.ready(session)
                 return
             for channel, head in heads.items():
                 cursor = session.cursors.get(channel)
@@ -125,25 +134,27 @@ class Pump:
         self, session: Session, generation: int, frames: list[tuple[str, bytes]]
     ) -> None:
         budget = self._push_bytes
-        for channel in list(session.behind):
+        while session.behind:
+            room = session.window.room()
+            if not room[0] or session.link.buffered_bytes() > self._buffered_bytes_max:
+                # The next ack, or the link's `drained`, calls the pump again.
+                return
+            if budget <= 0:
+                self.ready(session)
+                return
+            # Page by page in turn, so that a channel with a long backlog holds up no other.
+            channel = next(iter(session.behind))
+            last = session.behind.pop(channel)
             if self._configs.withheld(channel.app, channel.biz):
                 # Left behind on purpose: the biz coming online wakes all sessions of the app.
-                del session.behind[channel]
                 continue
-            while channel in session.behind:
-                room = session.window.room()
-                if not room[0] or session.link.buffered_bytes() > self._buffered_bytes_max:
-                    # The next ack, or the link's `drained`, calls the pump again.
-                    return
-                if budget <= 0:
-                    self.ready(session)
-                    return
-                read = session.cursors[channel].read if channel in session.cursors else 0
-                last = session.behind[channel]
-                page = await self._feed.page(channel, read, last, room)
-                if session.phase is not Phase.OPEN or session.generation != generation:
-                    self.ready(session)
-                    return
+            session.behind[channel] = last
+            read = session.cursors[channel].read if channel in session.cursors else 0
+            page = await self._feed.page(channel, read, last, room)
+            if session.phase is not Phase.OPEN or session.generation != generation:
+                self.ready(session)
+                return
+            if not self._configs.withheld(channel.app, channel.biz):
                 budget -= self._push(session, channel, page, frames)
 
     def _push(
@@ -154,7 +165,8 @@ class Pump:
         if cursor is None:
             cursor = session.cursors[channel] = Cursor(0)
         assert page.after == cursor.read, "the page continues where the last one ended"
-        if page.upto >= session.behind[channel]:
+        # A page that brings nothing ends it too, or a store whose reads lag would make this spin.
+        if page.upto >= session.behind[channel] or page.upto == page.after:
             del session.behind[channel]
         if page.floor > cursor.read and cursor.told > 0:
             frames.append((channel.target, self._reset(session, channel, cursor, page.floor)))

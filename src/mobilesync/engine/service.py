@@ -110,6 +110,7 @@ class Service:
         for ticker in self._tickers:
             await ticker.stop()
         await self.sessions.stop()
+        await self.publisher.stop()
 
     async def trim(self) -> None:
         """Forget what has ended, step by step, until the store has been gone through once."""
@@ -122,6 +123,7 @@ class Service:
             self.metrics.oplogs_trimmed += report.oplogs
             if report.finished:
                 return
+            await pause(0)
 
     async def _sweep(self) -> None:
         """Heal lost wakes: have some sessions look at their channels unasked."""
@@ -138,7 +140,9 @@ class Service:
         self._lag_due_s = now_s + LAG_INTERVAL_S
 
     def _config_changed(self, app: str, config: SyncConfig | None) -> None:
-        self.sessions.wake_app(app)
+        # Only what was withheld before can be news; going offline is none.
+        if config is None or config.status == "online":
+            self.sessions.wake_app(app)
 
     def _add_metrics(self) -> None:
         metrics, store = self.metrics, self.store

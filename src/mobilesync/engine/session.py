@@ -18,7 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from mobilesync.domain.channel import Channel
+from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.conditions import Attributes
 from mobilesync.domain.sync_point import Advance
@@ -32,14 +32,17 @@ from mobilesync.protocol.codec import encode_push
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.protocol.connection import Connection
 from mobilesync.protocol.errors import ProtocolFault
-from mobilesync.protocol.limits import REASON_CHARS_MAX
+from mobilesync.protocol.limits import PAYLOAD_BYTES_MAX, REASON_CHARS_MAX, RETRY_MS_MAX
 from mobilesync.protocol.transitions import Role
 from mobilesync.storage.contract import Store
 
 log = structlog.get_logger(__name__)
 
 COMMANDS_MAX = 4
-"""Bind and Unbind that may wait behind one that is being checked."""
+"""Bind and Unbind that may be unanswered at once (spec §6.4)."""
+
+RETRY_SPREAD_MS = 10_000
+"""Over how long devices that are sent away together come back."""
 
 Command = m.Hello | m.Bind | m.Unbind
 
@@ -75,8 +78,8 @@ class Session:
     """One device's connection."""
 
     __slots__ = (
-        "app", "attributes", "behind", "commands", "conversation", "cursors", "device", "dirty",
-        "expires_at_ms", "foreground", "generation", "house", "id", "last_heard_s", "link",
+        "app", "attributes", "behind", "changing", "commands", "conversation", "cursors", "device",
+        "dirty", "expires_at_ms", "foreground", "generation", "house", "id", "last_heard_s", "link",
         "message_count", "message_second", "next_beat_s", "phase", "progress_at_s", "pumping",
         "queued", "skipped", "started_s", "targets", "user", "window",
     )  # fmt: skip
@@ -94,6 +97,8 @@ class Session:
         self.targets: tuple[str, ...] = ()
         self.generation = 0
         """Grows when the user changes, so that a pump under way drops what it read before."""
+        self.changing = False
+        """Between the change of user and its Welcome: nothing of the user's may leave or arrive."""
         self.cursors: dict[Channel, Cursor] = {}
         self.window = Window(options.window_bytes, options.window_count)
         self.dirty: dict[str, None] = {}
@@ -148,6 +153,19 @@ class Session:
         if self.phase is Phase.OPEN:
             self.house.ready(self)
 
+    def attends(self, target: str) -> bool:
+        """Whether `target` is the session's, and not resting while the user changes."""
+        return target in self.targets and not (self.changing and is_user_target(target))
+
+    def take_dirty(self) -> tuple[str, ...]:
+        """The targets that changed, for the pump to read. What is not the session's any more is
+        dropped; what rests while the user changes stays."""
+        dirty, self.dirty = self.dirty, {}
+        for target in dirty:
+            if self.changing and is_user_target(target):
+                self.dirty[target] = None
+        return tuple(target for target in dirty if self.attends(target))
+
     def write(self, data: bytes) -> None:
         """Send frames that are legal now."""
         if self.phase is not Phase.ENDED:
@@ -157,16 +175,19 @@ class Session:
         """Send one message."""
         self.write(self.conversation.send(message))
 
-    def notice(self, frame: bytes, size: int) -> None:
-        """Push a non-persistent payload, unless the device does not keep up."""
+    def notice(self, target: str, frame: bytes) -> bool:
+        """Push a non-persistent payload, unless the device does not keep up; answer whether."""
         metrics = self.house.metrics
-        if self.phase is not Phase.OPEN:
-            return
-        if self.link.buffered_bytes() + size > self.house.options.buffered_bytes_max:
+        if self.phase is not Phase.OPEN or not self.attends(target):
+            return False
+        buffered = self.link.buffered_bytes()
+        # The first may exceed the bound alone, or the largest payload would never get through.
+        if buffered and buffered + len(frame) > self.house.options.buffered_bytes_max:
             metrics.notices_dropped += 1
-            return
+            return False
         metrics.notices += 1
         self.write(frame)
+        return True
 
     def close(
         self,
@@ -183,8 +204,8 @@ class Session:
         closes[int(code)] = closes.get(int(code), 0) + 1
         log.info("session_closed", session=self.id, app=self.app, code=code.name, reason=reason)
         if not self.conversation.closed():
-            close = m.Close(int(code), reason[:REASON_CHARS_MAX], retry_after_ms, retry_spread_ms)
-            self.send(close)
+            advice = (min(retry_after_ms, RETRY_MS_MAX), min(retry_spread_ms, RETRY_MS_MAX))
+            self.send(m.Close(int(code), reason[:REASON_CHARS_MAX], *advice))
         self._end()
         self.link.close()
 
@@ -248,6 +269,7 @@ class Session:
             case m.Ack():
                 self._take_ack(message)
             case m.Ping():
+                self._check_reading()
                 self.next_beat_s = message.next_beat_s
                 self.write(self.conversation.send(m.Pong(self.house.clock.wall_ms())))
                 self._tell_skipped()
@@ -255,6 +277,7 @@ class Session:
                 self.foreground = message.foreground
                 self.next_beat_s = message.next_beat_s
             case m.Hello() | m.Bind() | m.Unbind():
+                self._check_reading()
                 if len(self.commands) >= COMMANDS_MAX:
                     raise ProtocolFault(CloseCode.RATE_LIMITED, "too many user changes at once")
                 self.house.command(self, message)
@@ -271,7 +294,7 @@ class Session:
         advances: list[Advance] = []
         epoch = house.store.lineage[-1]
         for acked in ack.acked:
-            if acked.target not in self.targets:
+            if not self.attends(acked.target):
                 continue
             channel = Channel(self.app, acked.biz, acked.target)
             cursor = self.cursors.get(channel)
@@ -292,11 +315,19 @@ class Session:
 
     def _tell_skipped(self) -> None:
         """Move the device's sync points over what it must not see, now that it is awake anyway."""
+        if self.pumping:
+            # The pump holds frames that begin where these would; it is the next Pong's turn.
+            return
         for channel in self.skipped:
             cursor = self.cursors[channel]
             self.write(encode_push(channel.biz, channel.target, cursor.told, cursor.read, ()))
             cursor.told = cursor.read
         self.skipped.clear()
+
+    def _check_reading(self) -> None:
+        """Whoever asks must also read the answers, or they would pile up here."""
+        if self.link.buffered_bytes() > self.house.options.window_bytes + PAYLOAD_BYTES_MAX:
+            raise ProtocolFault(CloseCode.SLOW_DEVICE, "answers are not read")
 
     def _pump_if_wanted(self) -> None:
         if self.phase is Phase.OPEN and (self.behind or self.dirty):
@@ -306,4 +337,6 @@ class Session:
         if self.phase is not Phase.ENDED:
             self.phase = Phase.ENDED
             self.commands.clear()
+            # The wheel keeps the session for a while, but not half a frame of a device that left.
+            self.conversation = Connection(Role.SERVER)
             self.house.ended(self)

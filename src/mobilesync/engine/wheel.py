@@ -7,7 +7,6 @@ session only notes the time, and asks for a later check when its old one comes u
 Invariant: an entry is in exactly one slot, and is checked at most one tick late.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -36,16 +35,21 @@ class Wheel:
         number = max(int(at_s / self._tick_s) + 1, self._turned + 1)
         self._slots.setdefault(number, {})[entry] = None
 
-    def turn(self, now_s: float) -> None:
-        """Check all that are due."""
-        for entry in self._due(int(now_s / self._tick_s)):
-            again_s = entry.check(now_s)
-            if again_s is not None:
-                self.add(entry, again_s)
-
-    def _due(self, number: int) -> Iterator[Checked]:
+    def turn(self, now_s: float, count_max: int = 2**31) -> bool:
+        """Check up to `count_max` that are due, and answer whether there are more."""
+        number = int(now_s / self._tick_s)
+        self._turned = max(self._turned, number)
         # A clock that slept long would turn through many empty slots; look at the full ones only.
         for due in sorted(slot for slot in self._slots if slot <= number):
-            self._turned = due
-            yield from self._slots.pop(due)
-        self._turned = max(self._turned, number)
+            entries = self._slots[due]
+            while entries:
+                if not count_max:
+                    return True
+                count_max -= 1
+                # Taken out first: one whose check fails must not keep the others from theirs.
+                entry, _ = entries.popitem()
+                again_s = entry.check(now_s)
+                if again_s is not None:
+                    self.add(entry, again_s)
+            del self._slots[due]
+        return False
