@@ -33,6 +33,9 @@ _UNKNOWN_CODES = frozenset({"OUTCOME_UNKNOWN", "INTERNAL"})
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
+Payload = bytes | str | dict[str, Any] | list[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
     """One oplog to publish."""
@@ -40,8 +43,8 @@ class Publication:
     biz: str
     target: str
     """`user:<id>`, `device:<id>` or `everyone`."""
-    payload: bytes | str
-    """Text is sent as its UTF-8 bytes."""
+    payload: Payload
+    """Text is sent as its UTF-8 bytes; a dict or a list as JSON."""
     message_id: str = ""
     """Names the change: the same id in the same channel is stored once. Empty: one is made."""
     valid_until_ms: int | None = None
@@ -167,8 +170,10 @@ def _row(publication: Publication, entropy: random.Random) -> dict[str, Any]:
     payload = publication.payload
     if isinstance(payload, str):
         row["payload"] = payload
-    else:
+    elif isinstance(payload, bytes):
         row["payload_base64"] = base64.b64encode(payload).decode()
+    else:
+        row["payload_json"] = payload
     if publication.valid_until_ms is not None:
         row["valid_until_ms"] = publication.valid_until_ms
     if publication.os:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import httpx
 
-from mobilesync.publishing.exchange import Exchange, Publication, Published, Wait
+from mobilesync.publishing.exchange import Exchange, Payload, Publication, Published, Wait
 from mobilesync.publishing.retries import Retries
 
 TIMEOUT_S = 30.0
@@ -73,7 +73,7 @@ class Publisher:
         self,
         biz: str,
         target: str,
-        payload: bytes | str,
+        payload: Payload,
         *,
         message_id: str = "",
         valid_until_ms: int | None = None,
@@ -156,7 +156,7 @@ class AsyncPublisher:
         self,
         biz: str,
         target: str,
-        payload: bytes | str,
+        payload: Payload,
         *,
         message_id: str = "",
         valid_until_ms: int | None = None,
