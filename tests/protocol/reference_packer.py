@@ -6,10 +6,8 @@ protocol uses (spec §3.3), always in the shortest format.
 
 import struct
 
-Value = int | str | bytes | bool | list["Value"] | dict[str, "Value"] | None
 
-
-def pack(value: Value) -> bytes:
+def pack(value: object) -> bytes:
     """`value` as MessagePack."""
     match value:
         case None:
@@ -30,9 +28,10 @@ def pack(value: Value) -> bytes:
         case dict():
             pairs = (pack(key) + pack(each) for key, each in value.items())
             return _counted(len(value), 0x80, 0xDE) + b"".join(pairs)
+    raise TypeError(value)
 
 
-def frame(value: Value) -> bytes:
+def frame(value: object) -> bytes:
     """`value` as the body of a frame."""
     body = pack(value)
     return struct.pack(">I", len(body)) + body

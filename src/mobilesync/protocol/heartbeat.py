@@ -16,7 +16,7 @@ GRACE_S = 30
 STABLE_BEATS = 3
 STEP_S = 60
 BACK_OFF_S = 20
-FORGET_BEATS = 20
+FORGET_BEATS = 60
 
 
 def deadline_s(next_beat_s: int, beat_max_s: int) -> float:
