@@ -257,6 +257,11 @@ def _token_source(
     if token_file is not None:
         return lambda: token_file.read_text().strip()
     assert left is not None
+    return development_token(left, user, device, app)
+
+
+def development_token(left: Development, user: str, device: str, app: str = "") -> TokenSource:
+    """Signs a new token each time it is asked. Raises CommandFailed without a secret for it."""
     if not left.hs256_secret:
         raise CommandFailed(
             "the server's apps have keys of their own, so this command cannot sign a token",
