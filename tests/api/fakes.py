@@ -6,10 +6,13 @@ from typing import Any
 import httpx
 
 from mobilesync.api.app import AsgiApp
-from mobilesync.api.errors import CODES
+from mobilesync.api.errors import CODES, HttpError
+from mobilesync.api.openapi import error_codes
+from mobilesync.api.routes import OPERATIONS, Routes
 
 JSON = {"content-type": "application/json"}
 OPLOGS = "/v1/apps/demo/oplogs"
+_ROUTES = Routes(OPERATIONS)
 
 
 class FakeClock:
@@ -75,4 +78,14 @@ def assert_error(answer: httpx.Response, code: str, field: str | None = None) ->
         assert "retry-after" not in answer.headers
     if field is not None:
         assert error.get("field", "") == field, error
+    _check_announced(answer.request, code)
     return error
+
+
+def _check_announced(request: httpx.Request, code: str) -> None:
+    """Whatever an operation answers is in its documentation."""
+    try:
+        operation, _ = _ROUTES.find(request.method, request.url.raw_path.split(b"?")[0])
+    except HttpError:
+        return
+    assert code in error_codes(operation), f"{operation.name} does not announce {code}"

@@ -187,3 +187,11 @@ def test_no_answer_breaks_it(status: int, body: bytes, retry_after: str) -> None
     assert isinstance(outcome, Wait | PublishError)
     if isinstance(outcome, PublishError):
         assert outcome.message_ids == ("m1",)
+
+
+def test_objects_are_sent_as_json() -> None:
+    call = exchange(Publication("CHAT", "user:1", {"a": [1, None]}), Publication("A", "b", []))
+    content = json.loads(call.content)
+    assert [row["payload_json"] for row in content] == [{"a": [1, None]}, []]
+    with pytest.raises(TypeError):
+        exchange(Publication("CHAT", "user:1", {"a": object()}))

@@ -12,7 +12,7 @@ Invariants:
 """
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -35,11 +35,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A cast, because uvloop's transports are not derived from asyncio's.
+        super().connection_made(cast("asyncio.Transport", transport))
         if len(self.connections) > self.connections_max:
             # No answer: writing one costs more than the connection is worth in a flood.
-            transport.abort()
+            self.transport.abort()
             return
         self._await_head()
 

@@ -221,6 +221,7 @@ OPERATIONS = (
         answer=Channels,
         scope="inspect",
         query=TargetQuery,
+        errors=("TOO_LARGE",),
     ),
     Operation(
         "GET",

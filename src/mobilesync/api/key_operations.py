@@ -78,7 +78,7 @@ OPERATIONS = (
         scope="admin",
         body=JsonBody(KeyBody),
         status=201,
-        errors=_WRITES,
+        errors=("UNKNOWN_APP", *_WRITES),
         description="The answer is the only place where the key's text is ever shown.",
     ),
     Operation(
