@@ -1,0 +1,76 @@
+"""Run the benchmarks: `python -m benchmarks [--quick]`. Ends with one line for each work.
+
+Whatever is printed names what it was measured beside; absolute figures say more about the machine.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from benchmarks import end_to_end
+from benchmarks.end_to_end import Outcome, Work
+from benchmarks.processes import pin_load
+
+
+async def rounds_of(work: Work, rounds: int) -> list[tuple[Outcome, Outcome]]:
+    """(Mobilesync, floor) of each round, in turns."""
+    pairs: list[tuple[Outcome, Outcome]] = []
+    for number in range(rounds):
+        ours = await end_to_end.measure_mobilesync(work)
+        floor = await end_to_end.measure_floor(work)
+        print(f"round {number + 1}: {ours}\n  floor: {floor}", flush=True)
+        pairs.append((ours, floor))
+    return pairs
+
+
+def main() -> None:
+    """Run, print, and keep the results as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--devices", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results.json"))
+    arguments = parser.parse_args()
+    seconds = 3.0 if arguments.quick else 8.0
+    work = Work(devices=arguments.devices, latency_s=seconds, throughput_s=seconds)
+    pin_load()
+    pairs = uvloop.run(rounds_of(work, 1 if arguments.quick else 5))
+
+    def median(figure: Callable[[Outcome], float]) -> tuple[float, float, float]:
+        ours = statistics.median(figure(mine) for mine, _ in pairs)
+        floor = statistics.median(figure(bare) for _, bare in pairs)
+        ratio = statistics.median(figure(mine) / figure(bare) for mine, bare in pairs)
+        return ours, floor, ratio
+
+    assert not any(mine.out_of_order for mine, _ in pairs), "oplogs came out of order"
+    rows = {
+        name: median(lambda outcome, name=name: getattr(outcome, name))  # type: ignore[misc]  # a loop variable as default
+        for name in Outcome.__struct_fields__
+        if name != "out_of_order"
+    }
+    result = {"machine": _machine(), "commit": _commit(), "work": msgspec.to_builtins(work)}
+    arguments.out.write_text(json.dumps({**result, "medians": rows}, indent=1) + "\n")
+    print(f"\n{result['machine']}, commit {result['commit']}, {work.devices} devices")
+    for name, (ours, floor, ratio) in rows.items():
+        print(f"E2E {name}={ours:.2f} floor={floor:.2f} ratio={ratio:.2f}")
+
+
+def _machine() -> str:
+    system = f"{platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} processors, {system}, Python {platform.python_version()}"
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Servers under measurement, as processes of their own, and what they cost.
+
+Where there are two processors or more, servers are pinned to the first and the load to the others, so
+that the load does not take what is measured.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mobilesync.engine.clock import SystemClock
+from mobilesync.transports.certificates import development_certificate
+
+START_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A running server."""
+
+    process: subprocess.Popen[str]
+    ports: dict[str, Any]
+    folder: Path
+
+    def cpu_s(self) -> float:
+        """Processor time of the server so far, user and system."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
+    def rss_kb(self) -> float:
+        """Resident memory of the server."""
+        return psutil.Process(self.process.pid).memory_info().rss / 1024
+
+
+def pin_load() -> None:
+    """Keep this process off the server's processor."""
+    others = os.sched_getaffinity(0) - {0}
+    if others:
+        os.sched_setaffinity(0, others)
+
+
+@contextmanager
+def mobilesync_server(**settings: str) -> Iterator[Measured]:
+    """`mobilesync serve` with its defaults: embedded store, fsync, TLS."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
+        folder = Path(name)
+        arguments = ["serve", "--data", str(folder / "data"), "--port", "0", "--api-port", "0"]
+        arguments += ["--drain-s", "0.1", "--log-level", "error"]
+        arguments += [word for flag, value in settings.items() for word in (f"--{flag}", value)]
+        command = [sys.executable, "-m", "mobilesync.cli", *arguments]
+        left = folder / "data" / "development.json"
+        with _running(command, folder) as process:
+            _wait_for(left, process)
+            yield Measured(process, json.loads(left.read_text()), folder)
+
+
+@contextmanager
+def floor_server() -> Iterator[Measured]:
+    """The bare TLS push server of floor_server.py."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
+        folder = Path(name)
+        files = development_certificate(folder, SystemClock().wall_ms())
+        command = [sys.executable, "-m", "benchmarks.floor_server"]
+        command += [str(files.certificate), str(files.key)]
+        with _running(command, folder) as process:
+            assert process.stdout is not None
+            ports = json.loads(process.stdout.readline())
+            ports["certificate"] = str(files.certificate)
+            yield Measured(process, ports, folder)
+
+
+@contextmanager
+def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    with (folder / "errors.log").open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(process.pid))})
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    end_s = time.monotonic() + START_TIMEOUT_S
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > end_s:
+            raise RuntimeError("the server did not start")
+        time.sleep(0.05)
+    time.sleep(0.3)
