@@ -12,6 +12,7 @@ Invariants:
 """
 
 import asyncio
+import itertools
 from typing import Any, ClassVar, cast
 
 import msgspec
@@ -20,6 +21,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from mobilesync.api.errors import CODES, ErrorAnswer, HttpError, problem
 
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+
+_REFUSALS = itertools.count(1)
+"""Such an answer is for no request that the API knows, so it takes its id from here."""
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -99,7 +103,7 @@ class BoundedConnection(HttpToolsProtocol):
             # An answer to an earlier request is being written; another would corrupt it.
             self.transport.close()
             return
-        request_id = f"conn-{id(self):x}"
+        request_id = f"connection-{next(_REFUSALS)}"
         refused = problem(error, request_id)
         body = msgspec.json.encode(ErrorAnswer(refused.body))
         status = CODES[error.code].status
