@@ -10,6 +10,7 @@ import hmac
 import re
 import ssl
 from pathlib import Path
+from typing import Any
 
 from mobilesync.client.errors import CertificateRefused, InvalidOption, LinkLost
 from mobilesync.protocol.limits import ALPN
@@ -87,8 +88,11 @@ async def connect_tls(
     host: str, port: int, context: ssl.SSLContext, fingerprint: str | None
 ) -> TlsStream:
     """Connect and shake hands. Raises OSError, LinkLost."""
+    # Racing IPv4 and IPv6 is asyncio's own: uvloop tries the addresses one after the other.
+    racing = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    options: dict[str, Any] = {"happy_eyeballs_delay": 0.25} if racing else {}
     reader, writer = await asyncio.open_connection(
-        host, port, ssl=context, server_hostname=host, happy_eyeballs_delay=0.25
+        host, port, ssl=context, server_hostname=host, **options
     )
     stream = TlsStream(reader, writer)
     secured = writer.get_extra_info("ssl_object")
