@@ -7,13 +7,15 @@ Every mistake is told with the table and the key that it is in.
 Not here: what a good key is (engine/apps.py), the other settings (configuration.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mobilesync.api.options import MssOptions
 from mobilesync.cli.setting import BadSetting
 from mobilesync.cli.suggestion import did_you_mean
 from mobilesync.domain.errors import InvalidRequest
+from mobilesync.domain.names import check_biz
 from mobilesync.engine.apps import App, KeyUrl, SecretKey, VerificationKey, load_public_key
 
 KEY_FILE_BYTES_MAX = 64 * 1024
@@ -26,6 +28,9 @@ APP_KEYS: dict[str, str] = {
     "issuer": "If set, the `iss` that tokens must have.",
     "audience": "If set, an `aud` that tokens must have; if not, tokens must have none.",
     "device_claim_required": "`false`: a token without `device` is good for any one device.",
+    "mss_instance_id": "The `instanceId` by which callers written for MSS name the app, if it "
+    "is not the app's name (docs/mss-compatibility.md).",
+    "mss_device_bizzes": "Bizzes whose `linkToken` is a device id for such callers.",
 }
 """What an app's table may hold, and what each key is."""
 
@@ -38,6 +43,28 @@ def read_apps(tables: object, source: str) -> list[App]:
         hint = "write [apps.<name>]"
         raise BadSetting(f"apps ({source}) is no table of apps", field="apps", hint=hint)
     return [_read_app(str(name), table, source) for name, table in tables.items()]
+
+
+def read_mss(apps: Sequence[App], tables: Mapping[str, Any], source: str) -> MssOptions:
+    """How callers written for MSS name these apps. `read_apps` has accepted the tables.
+
+    Raises BadSetting.
+    """
+    instances: dict[str, str] = {}
+    device_bizzes: set[str] = set()
+    for app in apps:
+        table = tables[app.name]
+        where = f"[apps.{app.name}] in {source}"
+        try:
+            instance = _text(table, "mss_instance_id")
+            if instance in instances:
+                raise InvalidRequest(f"mss_instance_id {instance!r} is another app's")
+            if instance:
+                instances[instance] = app.name
+            device_bizzes.update(f"{app.name}/{check_biz(biz)}" for biz in _texts(table))
+        except InvalidRequest as error:
+            raise BadSetting(f"{where}: {error.message}", field="apps", hint=error.hint) from None
+    return MssOptions(instances=instances, device_bizzes=frozenset(device_bizzes))
 
 
 def _read_app(name: str, table: object, source: str) -> App:
@@ -97,6 +124,13 @@ def _text(table: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"{key} is no text")
     return value
+
+
+def _texts(table: Mapping[str, Any]) -> list[str]:
+    values = table.get("mss_device_bizzes", [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise InvalidRequest("mss_device_bizzes is no list of texts")
+    return values
 
 
 def _switch(table: Mapping[str, Any], key: str) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from mobilesync.cli.app_tables import read_apps
+from mobilesync.api.options import MssOptions
+from mobilesync.cli.app_tables import read_apps, read_mss
 from mobilesync.cli.safety import check_safety
 from mobilesync.cli.setting import BadSetting, Setting, Value
 from mobilesync.cli.settings import SETTINGS, Settings
@@ -40,6 +41,8 @@ class Configuration(Struct, frozen=True):
     """Where each setting's value came from; `default` if from nowhere."""
     file: Path | None
     """The settings file, if there is one."""
+    mss: MssOptions = MssOptions()
+    """How callers written for MSS name the apps."""
 
 
 def load_configuration(
@@ -52,7 +55,8 @@ def load_configuration(
     """
     path = _file_path(file, environment)
     table, source = _read_file(path) if path else ({}, "")
-    apps = read_apps(table.pop("apps", {}), source)
+    tables = table.pop("apps", {})
+    apps = read_apps(tables, source)
     values: dict[str, Value] = {}
     sources = dict.fromkeys(_BY_NAME, "default")
     for setting, raw, origin in (
@@ -64,7 +68,8 @@ def load_configuration(
         sources[setting.name] = origin
     settings = _settings(values)
     check_safety(settings, apps)
-    return Configuration(settings, tuple(apps), sources, path)
+    mss = read_mss(apps, tables, source)
+    return Configuration(settings, tuple(apps), sources, path, mss)
 
 
 def _settings(values: Mapping[str, Value]) -> Settings:

@@ -4,6 +4,7 @@ Strategy: with `--json` the data is one JSON object a line and nothing else is o
 so that a script can read it line by line while it comes; without, a person reads it.
 """
 
+import shutil
 import sys
 from typing import Any
 
@@ -20,6 +21,11 @@ def say(text: str) -> None:
     """A line for a person, which may have marks such as [bold]; never wrapped, so that a command
     in it can be copied."""
     ERR.print(text, soft_wrap=True)
+
+
+def program() -> str:
+    """What to type to run this program, from where the person is now."""
+    return "mobilesync" if shutil.which("mobilesync") else sys.argv[0]
 
 
 def write_json(data: Any) -> None:

@@ -13,7 +13,7 @@ import click
 
 from mobilesync.cli.api_client import ApiAccess
 from mobilesync.cli.configuration import Configuration
-from mobilesync.cli.console import say
+from mobilesync.cli.console import OUT, program
 from mobilesync.cli.demo_cast import Business, Device
 from mobilesync.cli.demo_proof import Proof
 from mobilesync.cli.development import Development
@@ -144,10 +144,10 @@ async def _publish_on(business: Business, timeline: Timeline, folder: Path) -> N
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     timeline.title("5  Now it is your turn; Ctrl-C ends the demo")
-    say("In a second terminal, be another device of alice, or publish something yourself:")
-    say(f"  [bold]mobilesync listen CHAT FLAGS --data {folder}[/bold]")
-    say(f'  [bold]mobilesync publish CHAT user:alice "Hello from outside" --data {folder}[/bold]')
-    say("")
+    listen = f"{program()} listen CHAT FLAGS --data {folder}"
+    publish = f'{program()} publish CHAT user:alice "Hello from outside" --data {folder}'
+    OUT.print("In a second terminal, be another device of alice, or publish something yourself:")
+    OUT.print(f"  [bold]{listen}[/bold]\n  [bold]{publish}[/bold]\n", soft_wrap=True)
     try:
         for number, text in enumerate(itertools.cycle(_SMALL_TALK)):
             user = ("alice", "bob")[number % 2]

@@ -10,8 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from rich.box import SIMPLE
-from rich.table import Table
+from rich.markup import escape
 
 from mobilesync.cli.api_client import ApiAccess, ApiClient
 from mobilesync.cli.console import OUT
@@ -20,6 +19,7 @@ from mobilesync.cli.failures import CommandFailed
 
 ACK_WAIT_S = 10.0
 _ASK_EVERY_S = 0.05
+_ROW = "  {:<13} {:<22} {:>9} {:>9} {:>9}  "
 
 
 class Proof:
@@ -35,9 +35,8 @@ class Proof:
 
     async def show(self, devices: Sequence[Device]) -> bool:
         """Print the table; whether all of it agrees. Waits a little for the last acks."""
-        table = Table(
-            "device", "biz", "target", "published", "handled", "server's proof", "", box=SIMPLE
-        )
+        OUT.print("\n[bold]What was published, handled by the app, and proven by its acks[/bold]")
+        OUT.print(_ROW.format("device", "channel", "published", "handled", "proven"), style="dim")
         all_right = True
         for device in devices:
             expected, processed = await self._settled(device)
@@ -47,17 +46,10 @@ class Proof:
                 proven = processed.get(channel, 0)
                 is_right = handled == ids and proven == ids[-1] and not strays
                 all_right = all_right and is_right
-                table.add_row(
-                    device.name,
-                    *channel,
-                    str(len(ids)),
-                    str(len(handled)),
-                    f"up to #{proven}",
-                    "[green]all, in order[/green]" if is_right else "[red]wrong[/red]",
-                )
+                row = (device.name, " ".join(channel), len(ids), len(handled), f"to #{proven}")
+                verdict = "[green]complete[/green]" if is_right else "[red]wrong[/red]"
+                OUT.print(escape(_ROW.format(*row)) + verdict, soft_wrap=True)
             all_right = all_right and bool(expected) and not strays
-        OUT.print()
-        OUT.print(table)
         _show_latencies(devices)
         verdict = "[green]Nothing lost, nothing twice, nothing out of order.[/green]"
         OUT.print(verdict if all_right else "[red]Something is wrong: see the table.[/red]")

@@ -10,7 +10,6 @@ import click
 
 from mobilesync.cli.app_tables import APP_KEYS
 from mobilesync.cli.exit_codes import MEANINGS, ExitCode
-from mobilesync.cli.root import COMMANDS, root
 from mobilesync.cli.safety import RULES
 from mobilesync.cli.setting import Setting
 from mobilesync.cli.settings import SETTINGS
@@ -21,16 +20,19 @@ _MADE = "<!-- Made by `mobilesync reference`; change the source instead. -->"
 
 @click.command("reference")
 @click.argument("docs", type=click.Path(path_type=Path, file_okay=False), default=Path("docs"))
-def command(docs: Path) -> None:
+@click.pass_context
+def command(context: click.Context, docs: Path) -> None:
     """Write the generated pages below DOCS."""
-    for name, text in pages().items():
+    root = context.find_root().command
+    assert isinstance(root, click.Group)
+    for name, text in pages(root).items():
         (docs / name).parent.mkdir(parents=True, exist_ok=True)
         (docs / name).write_text(text)
 
 
-def pages() -> dict[str, str]:
+def pages(root: click.Group) -> dict[str, str]:
     """Every generated page, by its path below docs/."""
-    return {"operating/settings.md": settings_page(), "reference/cli.md": cli_page()}
+    return {"operating/settings.md": settings_page(), "reference/cli.md": cli_page(root)}
 
 
 def settings_page() -> str:
@@ -39,7 +41,7 @@ def settings_page() -> str:
     parts = [_SETTINGS_INTRODUCTION]
     for group in groups:
         rows = [_row(setting) for setting in SETTINGS if setting.group == group]
-        parts.append(f"## {group}\n\n" + "\n".join(rows))
+        parts.append(f"## {group}\n\n" + "\n\n".join(rows))
     keys = "\n".join(f"| `{name}` | {purpose} |" for name, purpose in APP_KEYS.items())
     parts.append(_APPS.format(keys=keys))
     refused = "\n".join(
@@ -49,27 +51,29 @@ def settings_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def cli_page() -> str:
+def cli_page(root: click.Group) -> str:
     """The help of every command."""
     codes = "\n".join(f"| {code.value} | {MEANINGS[code]} |" for code in ExitCode)
     parts = [_CLI_INTRODUCTION.format(codes=codes), _help(root, "mobilesync", None)]
     context = click.Context(root, info_name="mobilesync", **root.context_settings)
-    for name in COMMANDS:
+    for name in root.list_commands(context):
         found = root.get_command(context, name)
         assert found is not None
         if name == "serve":
             parts.append(_help_of_serve(found, context))
-        elif not COMMANDS[name].hidden:
-            parts.append(_help(found, name, context))
-            if isinstance(found, click.Group):
-                inner = click.Context(found, info_name=name, parent=context)
-                parts += [_help(sub, key, inner) for key, sub in found.commands.items()]
+            continue
+        parts.append(_help(found, name, context))
+        if isinstance(found, click.Group):
+            inner = click.Context(found, info_name=name, parent=context)
+            parts += [_help(sub, key, inner) for key, sub in found.commands.items()]
     return "\n\n".join(parts) + "\n"
 
 
 def _help(found: click.Command, name: str, parent: click.Context | None) -> str:
-    settings = {**root.context_settings, "terminal_width": _WIDTH}
-    context = click.Context(found, info_name=name, parent=parent, **settings)
+    names = parent.help_option_names if parent else found.context_settings["help_option_names"]
+    context = click.Context(
+        found, info_name=name, parent=parent, terminal_width=_WIDTH, help_option_names=names
+    )
     text = "\n".join(line.rstrip() for line in found.get_help(context).splitlines())
     return f"## {context.command_path}\n\n```text\n{text}\n```"
 
@@ -97,7 +101,7 @@ def _row(setting: Setting) -> str:
         f"- Default: {default}",
         f"- Values: {_values(setting)}",
         f"- Who turns it: {setting.turned}",
-        f"- `{setting.variable}` · `{setting.flag}`\n",
+        f"- `{setting.variable}` · `{setting.flag}`",
     ]
     return "\n".join(lines)
 
@@ -116,8 +120,8 @@ _SETTINGS_INTRODUCTION = f"""# Settings
 
 {_MADE}
 
-A server needs no settings to be tried: `mobilesync serve` runs in development mode. For production, write a file
-`mobilesync.toml` (or name another with `--config`):
+A server needs no settings to be tried: `mobilesync serve` runs in development mode. For production,
+write a file `mobilesync.toml` (or name another with `--config`):
 
 ```toml
 mode = "production"
@@ -132,13 +136,15 @@ issuer = "https://login.shop.example"
 audience = "mobilesync"
 ```
 
-Each setting can also be given in the environment, which overrides the file, or as a flag of `mobilesync serve`, which
-overrides both. Names that do not exist are refused. `mobilesync doctor` checks the settings and the machine."""
+Each setting can also be given in the environment, which overrides the file, or as a flag of
+`mobilesync serve`, which overrides both. Names that do not exist are refused. `mobilesync doctor`
+checks the settings and the machine."""
 
 _APPS = """## Apps
 
-Only the file can define apps, each in a table of its own, `[apps.<name>]`. An app needs at least one key; the keys may be
-lists, so that an old and a new one work side by side. In development, without any app, there is one called `demo`.
+Only the file can define apps, each in a table of its own, `[apps.<name>]`. An app needs at least
+one key; the keys may be lists, so that an old and a new one work side by side. In development,
+without any app, there is one called `demo`.
 
 | key | |
 |---|---|
@@ -148,7 +154,8 @@ _CLI_INTRODUCTION = f"""# The command line
 
 {_MADE}
 
-Data goes to standard output, everything else to standard error. With `--json` the data is one JSON object a line.
+Data goes to standard output, everything else to standard error. With `--json` the data is one JSON
+object a line, and so is an error.
 
 | exit code | |
 |---|---|

@@ -7,10 +7,11 @@ a traceback is shown for what we did not foresee, since then it is our bug.
 Not here: what the commands do (one module each), what an error means (failures.py).
 """
 
-import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
 
 import click
@@ -21,9 +22,9 @@ from mobilesync.cli.suggestion import did_you_mean
 
 
 class Entry(NamedTuple):
-    """A sub-command: where it is, and its line in the help."""
+    """A sub-command: how to get its module, and its line in the help."""
 
-    module: str
+    load: Callable[[], ModuleType]
     section: str
     summary: str
     hidden: bool = False
@@ -31,18 +32,57 @@ class Entry(NamedTuple):
 
 _RUN, _USE, _KEEP, _PROVE = "Run", "Use", "Operate", "Prove"
 COMMANDS: dict[str, Entry] = {
-    "serve": Entry("mobilesync.cli.serve", _RUN, "Run the server; needs no settings to try."),
-    "demo": Entry("mobilesync.cli.demo", _RUN, "Watch the whole path at work, live."),
-    "publish": Entry("mobilesync.cli.publish", _USE, "Publish oplogs, as a business server does."),
-    "listen": Entry("mobilesync.cli.listen", _USE, "Receive oplogs, as an app does."),
-    "token": Entry("mobilesync.cli.token", _USE, "Sign a device token for development."),
-    "inspect": Entry("mobilesync.cli.inspect", _USE, "Look at channels, devices and deliveries."),
-    "doctor": Entry("mobilesync.cli.doctor", _KEEP, "Check settings, files and this machine."),
-    "key": Entry("mobilesync.cli.key", _KEEP, "Make, list and revoke API keys."),
-    "backup": Entry("mobilesync.cli.backup", _KEEP, "Copy the store, also while it serves."),
-    "restore": Entry("mobilesync.cli.restore", _KEEP, "Make a store from a backup."),
-    "sim": Entry("mobilesync.cli.sim", _PROVE, "Simulate faults in virtual time, by seed."),
-    "reference": Entry("mobilesync.cli.reference", _PROVE, "Write the generated pages.", True),
+    "serve": Entry(
+        lambda: import_module("mobilesync.cli.serve"),
+        _RUN,
+        "Run the server; needs no settings to try.",
+    ),
+    "demo": Entry(
+        lambda: import_module("mobilesync.cli.demo"), _RUN, "Watch the whole path at work, live."
+    ),
+    "publish": Entry(
+        lambda: import_module("mobilesync.cli.publish"),
+        _USE,
+        "Publish oplogs, as a business server does.",
+    ),
+    "listen": Entry(
+        lambda: import_module("mobilesync.cli.listen"), _USE, "Receive oplogs, as an app does."
+    ),
+    "token": Entry(
+        lambda: import_module("mobilesync.cli.token"), _USE, "Sign a device token for development."
+    ),
+    "inspect": Entry(
+        lambda: import_module("mobilesync.cli.inspect"),
+        _USE,
+        "Look at channels, devices and deliveries.",
+    ),
+    "doctor": Entry(
+        lambda: import_module("mobilesync.cli.doctor"),
+        _KEEP,
+        "Check settings, files and this machine.",
+    ),
+    "key": Entry(
+        lambda: import_module("mobilesync.cli.key"), _KEEP, "Make, list and revoke API keys."
+    ),
+    "backup": Entry(
+        lambda: import_module("mobilesync.cli.backup"),
+        _KEEP,
+        "Copy the store, also while it serves.",
+    ),
+    "restore": Entry(
+        lambda: import_module("mobilesync.cli.restore"), _KEEP, "Make a store from a backup."
+    ),
+    "sim": Entry(
+        lambda: import_module("mobilesync.cli.sim"),
+        _PROVE,
+        "Simulate faults in virtual time, by seed.",
+    ),
+    "reference": Entry(
+        lambda: import_module("mobilesync.cli.reference"),
+        _PROVE,
+        "Write the generated pages.",
+        True,
+    ),
 }
 
 EPILOG = "Exit codes: " + "; ".join(f"{code.value} {MEANINGS[code]}" for code in ExitCode) + "."
@@ -60,7 +100,7 @@ class Root(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = importlib.import_module(entry.module).command
+        command: click.Command = entry.load().command
         return command
 
     def resolve_command(

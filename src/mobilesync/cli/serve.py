@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 
 from mobilesync import __version__
 from mobilesync.cli.configuration import Configuration
-from mobilesync.cli.console import say, write_json
+from mobilesync.cli.console import program, say, write_json
 from mobilesync.cli.logs import set_up_logs
 from mobilesync.cli.options import config_option, configuration, settings_options
 from mobilesync.cli.running import run_async
@@ -52,6 +53,7 @@ def command(config: Path | None, ready_file: Path | None, as_json: bool, **flags
     """
     chosen = configuration(config, flags)
     set_up_logs(chosen.settings.log_format, chosen.settings.log_level)
+    _allow_open_files()
     run_async(_serve(chosen, ready_file, as_json))
 
 
@@ -66,6 +68,14 @@ async def _serve(chosen: Configuration, ready_file: Path | None, as_json: bool) 
         finally:
             await server.stop()
     log.info("stopped")
+
+
+def _allow_open_files() -> None:
+    """As many as the machine allows this process: each device is one (doctor tells the limit)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager
@@ -128,8 +138,8 @@ def _say_next_steps(server: Server) -> None:
     say(f"  data     {settings.data.absolute()}")
     say("")
     say("In a second terminal, be alice's phone:")
-    say(f"  [bold]mobilesync listen CHAT{where}[/bold]")
+    say(f"  [bold]{program()} listen CHAT{where}[/bold]")
     say("In a third one, be the business server:")
-    say(f'  [bold]mobilesync publish CHAT user:alice "Hello, Alice"{where}[/bold]')
+    say(f'  [bold]{program()} publish CHAT user:alice "Hello, Alice"{where}[/bold]')
     say("Then stop listening, publish some more, and listen again. Ctrl-C stops the server.")
     say("")

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import SystemRandom
 
+import msgspec
 import structlog
 
 from mobilesync.api.app import create_api
@@ -24,7 +25,13 @@ from mobilesync.api.options import ApiOptions
 from mobilesync.api.server import ApiServer, serve_api
 from mobilesync.cli.configuration import Configuration
 from mobilesync.cli.control import STORE_NAME, Control
-from mobilesync.cli.development import APP, Development, read_development, write_development
+from mobilesync.cli.development import (
+    APP,
+    NAME,
+    Development,
+    read_development,
+    write_development,
+)
 from mobilesync.cli.failures import CommandFailed
 from mobilesync.cli.safety import check_safety
 from mobilesync.cli.settings import Settings
@@ -56,6 +63,7 @@ class Server:
     def __init__(self, configuration: Configuration) -> None:
         self.settings = configuration.settings
         self._apps = list(configuration.apps)
+        self._mss = configuration.mss
         self._clock = SystemClock()
         self._entropy = SystemRandom()
         self._ends = AsyncExitStack()
@@ -126,6 +134,8 @@ class Server:
         self._ends.push_async_callback(control.close)
         if settings.mode == "development":
             self._leave_development(secret, api_key)
+        else:
+            (settings.data / NAME).unlink(missing_ok=True)
         self._service = service
 
     async def _open_store(self) -> EmbeddedStore:
@@ -174,7 +184,12 @@ class Server:
         # A batch as base64, and as much again for its JSON.
         body_bytes_max = max(ApiOptions().body_bytes_max, 2 * settings.batch_bytes_max)
         bodies_bytes_max = max(ApiOptions().bodies_bytes_max, 2 * body_bytes_max)
-        options = ApiOptions(body_bytes_max=body_bytes_max, bodies_bytes_max=bodies_bytes_max)
+        options = ApiOptions(
+            body_bytes_max=body_bytes_max,
+            bodies_bytes_max=bodies_bytes_max,
+            metrics_public=settings.metrics_public,
+            mss=self._mss,
+        )
         host, port = settings.api_host, settings.api_port
         try:
             api = await serve_api(
@@ -216,6 +231,13 @@ class Server:
             api_key=api_key,
         )
         write_development(self.settings.data, self.development)
+        self._ends.callback(self._take_address_back)
+
+    def _take_address_back(self) -> None:
+        """Else tools would look for the server where it is no longer; the secret stays."""
+        assert self.development is not None
+        stopped = msgspec.structs.replace(self.development, port=0, api_url="", api_key="")
+        write_development(self.settings.data, stopped)
 
 
 def service_options(settings: Settings) -> ServiceOptions:

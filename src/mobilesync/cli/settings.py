@@ -132,6 +132,12 @@ class Settings:
         group=_API,
         production=False,
     )
+    metrics_public: bool = setting(
+        False,
+        "Whether `/metrics` answers without an API key.",
+        turned="The operator, when their Prometheus cannot send one and the API is not public.",
+        group=_API,
+    )
     create_biz_on_first_use: bool = setting(
         True,
         "Whether publishing to an unknown biz creates it with the default rules.",
