@@ -185,7 +185,7 @@ class EmbeddedMachine(StoreMachine):
     maker_class = EmbeddedMaker
 
 
-MemoryMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
-EmbeddedMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40)
+MemoryMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40)
+EmbeddedMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40)
 TestMemory = MemoryMachine.TestCase
 TestEmbedded = EmbeddedMachine.TestCase

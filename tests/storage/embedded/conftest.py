@@ -24,7 +24,7 @@ async def opener(folder: Path) -> AsyncIterator[Opener]:
     opened: list[EmbeddedStore] = []
 
     async def open_(path: Path = folder, **arguments: object) -> EmbeddedStore:
-        store = await open_embedded(path, random=Random(7), **arguments)  # type: ignore[arg-type]  # whatever the test passes
+        store = await open_embedded(path, random=Random(7), **arguments)  # type: ignore[arg-type]  # as given
         opened.append(store)
         return store
 

@@ -61,10 +61,14 @@ class Heads:
         return cached
 
     def write(self, channel: Channel, durable: Head | None) -> None:
-        """From now until `settle`, the table holds a newer head of `channel` than `durable`."""
+        """From now until `settle`, the table holds a newer head of `channel` than `durable`,
+        which is shown. It may differ from what was shown before by what a trim is taking."""
         self._shadows[channel] = durable
         if channel in self._channels:
             self._channels[channel] = durable
+        cached = self._cached.get((channel.app, channel.target))
+        if cached is not None and durable is not None:
+            cached[channel] = durable
 
     def settle(self, written: Mapping[Channel, Head]) -> None:
         """What was written is durable now."""

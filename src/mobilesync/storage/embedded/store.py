@@ -220,6 +220,10 @@ class EmbeddedStore:
             if not self._committer.failed:
                 # Leaves an empty log behind: the next opening has nothing to replay.
                 self._tables.flush()
+        except Exception:  # noqa: BLE001, S110 - a disk that is full by now: the log has it all
+            pass
         finally:
-            self._tables.close()
-            self._lock.release()
+            try:
+                self._tables.close()
+            finally:
+                self._lock.release()

@@ -150,18 +150,23 @@ class Tables:
 
     def close(self) -> None:
         """Close for good. Everything derived goes first: each keeps the database's lock."""
-        for table in self._opened.values():
-            table.close()
+        opened = [*self._opened.values(), self._database]
+        self._opened = {}
         for name in NAMES:
             delattr(self, name)
             delattr(self, f"in_{name}")
-        self._opened = {}
-        try:
-            self._database.close()
-        except Exception as error:
-            # After a failed write, closing complains about that write, but does close.
-            if "previous error" not in str(error):
-                raise
+        failures = [failure for each in opened if (failure := _close(each)) is not None]
+        if failures:
+            raise failures[0]
+
+
+def _close(database: Rdict) -> Exception | None:
+    try:
+        database.close()
+    except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+        # After a failed write, closing complains about that write, but does close.
+        return None if "Writer has previous error" in str(error) else error
+    return None
 
 
 def unreadable(error: Exception) -> StoreUnavailable:
