@@ -99,3 +99,22 @@ async def test_a_cancelled_request_gives_its_bytes_back() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert all_bodies.held_bytes == 0
+
+
+async def test_slowness_is_not_taken_for_a_cancellation() -> None:
+    """Whoever cancels the request must see it cancelled; whoever is late must get an answer."""
+
+    async def answer() -> str:
+        try:
+            await bodies(timeout_s=0.01).read([], receive(b"abc", end=False))
+        except HttpError as error:
+            await asyncio.sleep(0)
+            return error.code
+        return ""
+
+    assert await asyncio.create_task(answer()) == "BODY_TIMEOUT"
+    cancelled = asyncio.create_task(answer())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled

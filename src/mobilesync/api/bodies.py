@@ -47,20 +47,35 @@ class Bodies:
         Raises TooLarge, Overloaded, Disconnected, HttpError (BODY_TIMEOUT).
         """
         self._check_announced(headers)
+        task = asyncio.current_task()
+        assert task is not None
+        late = False
+
+        def expire() -> None:
+            nonlocal late
+            late = True
+            task.cancel()
+
+        # What asyncio.timeout does, for 2 µs instead of 10: most bodies are there already.
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, expire)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._collect(receive)
-        except TimeoutError:
-            hint = f"send it within {self._timeout_s:g} seconds"
-            headers = [(b"connection", b"close")]
-            raise HttpError(
-                "BODY_TIMEOUT", "the body came too slowly", hint=hint, headers=headers
-            ) from None
+            return await self._collect(receive)
+        except asyncio.CancelledError:
+            if not late or task.uncancel() > 0:
+                raise
+            raise self._too_slow() from None
+        finally:
+            timer.cancel()
 
     def release(self, size: int) -> None:
         """`size` bytes of a body are no longer needed."""
         self._held -= size
         assert self._held >= 0
+
+    def _too_slow(self) -> HttpError:
+        hint = f"send it within {self._timeout_s:g} seconds"
+        headers = [(b"connection", b"close")]
+        return HttpError("BODY_TIMEOUT", "the body came too slowly", hint=hint, headers=headers)
 
     async def _collect(self, receive: Receive) -> bytes:
         parts: list[bytes] = []
