@@ -40,6 +40,7 @@ from mobilesync.engine.clock import SystemClock
 from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Tokens
+from mobilesync.storage.embedded.folder import make_folder
 from mobilesync.storage.embedded.opening import open_embedded
 from mobilesync.storage.embedded.options import EmbeddedOptions
 from mobilesync.storage.embedded.store import EmbeddedStore
@@ -113,7 +114,7 @@ class Server:
     async def _start(self) -> None:
         settings = self.settings
         # The store's files are only as private as this folder.
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(settings.data, 0o700)
         store = await self._open_store()
         secret = self._demo_app() if not self._apps else ""
         keys = ApiKeys(store, clock=self._clock, random_bytes=secrets.token_bytes)

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from mobilesync.domain.errors import StoreFolderRefused
+from mobilesync.storage.embedded import folder as folder_module
 from mobilesync.storage.embedded.folder import (
     FORMAT,
     FolderLock,
+    make_folder,
     make_marker,
     read_marker,
     write_durably,
@@ -123,3 +125,24 @@ def test_a_whole_file_replaces_the_old_one(tmp_path: Path) -> None:
     write_durably(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders whose names were made durable."""
+    found: list[Path] = []
+    monkeypatch.setattr(folder_module, "sync_folder", found.append)
+    return found
+
+
+def test_every_folder_that_is_made_is_durable(tmp_path: Path, synced: list[Path]) -> None:
+    make_folder(tmp_path / "a" / "b" / "c", 0o700)
+    assert (tmp_path / "a" / "b" / "c").stat().st_mode & 0o777 == 0o700
+    assert set(synced) == {tmp_path, tmp_path / "a", tmp_path / "a" / "b"}
+
+
+def test_a_folder_left_by_a_killed_maker_is_made_durable(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    make_folder(tmp_path)
+    assert synced == [tmp_path.parent]

@@ -24,6 +24,7 @@ from mobilesync.storage.embedded.folder import (
     EPOCH_BITS,
     Marker,
     database_path,
+    make_folder,
     make_marker,
     read_marker,
     sync_folder,
@@ -65,11 +66,10 @@ def write_backup(
         # Flushed first, because making the checkpoint holds the interpreter lock.
         tables.flush()
         tables.checkpoint(checkpoint)
-        path.mkdir(parents=True)
+        make_folder(path)
         files = _copy(checkpoint, database_path(path), progress)
         write_durably(path / _LIST, msgspec.json.format(msgspec.json.encode(files), indent=1))
         write_marker(path, msgspec.structs.replace(marker, kind="backup"))
-        sync_folder(path.parent)
     except InvalidRequest:
         raise
     except Exception as error:
@@ -104,11 +104,10 @@ def restore(backup: Path, folder: Path, *, random: Random, progress: Progress | 
         done += file.bytes
         _report(progress, done, 2 * total)
     epoch = new_epoch(random, marker.lineage)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _copy(source, database_path(folder), _shifted(progress, total))
     lineage = (*marker.lineage, epoch)
     write_marker(folder, make_marker(lineage, "fsync"))
-    sync_folder(folder.parent)
     return epoch
 
 

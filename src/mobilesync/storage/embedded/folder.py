@@ -9,6 +9,7 @@ synced, renamed, the folder synced), so a folder either is a store or is none. N
 is touched before MOBILESYNC was read and understood.
 """
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -106,6 +107,21 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make `folder`, and what is missing above it; no power cut takes any of it away again.
+
+    That holds too for a folder whose maker was killed before it was durable.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(mode, parents=True, exist_ok=True)
+    for each in made:
+        sync_folder(each.parent)
+    if not made:
+        # Who may not read what it is in has not made it.
+        with contextlib.suppress(PermissionError):
+            sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,9 +19,9 @@ from mobilesync.storage.embedded.folder import (
     FolderLock,
     Marker,
     database_path,
+    make_folder,
     make_marker,
     read_marker,
-    sync_folder,
     write_marker,
 )
 from mobilesync.storage.embedded.options import EmbeddedOptions
@@ -67,8 +67,7 @@ def _open(
         if not create:
             hint = "name the folder of a store, or let one be made"
             raise StoreFolderRefused(f"there is no store in {path}", hint=hint)
-        path.mkdir(parents=True, exist_ok=True)
-        sync_folder(path.parent)
+        make_folder(path)
     lock = FolderLock(path)
     try:
         # Read again, now that nobody else can be writing it.
