@@ -1,5 +1,6 @@
 """Looking inside: channels, oplogs by page, devices, the journal."""
 
+import asyncio
 import base64
 
 import pytest
@@ -8,6 +9,11 @@ from mobilesync.api import inspection
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.sync_point import Advance
 from mobilesync.engine.service import Service
+from mobilesync.engine.tokens import sign_token
+from mobilesync.protocol import messages as m
+from mobilesync.protocol.codes import CloseCode
+from mobilesync.protocol.connection import Connection
+from mobilesync.protocol.transitions import Role
 from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import Caller, FakeClock, assert_error
 
@@ -128,15 +134,78 @@ async def test_a_device_that_never_was_here(caller: Caller) -> None:
     assert journal.json() == {"steps": []}
 
 
-async def test_ending_a_session(
-    caller: Caller, service: Service, monkeypatch: pytest.MonkeyPatch
+class FakeLink:
+    """Keeps what the server writes."""
+
+    peer = "test"
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def buffered_bytes(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        return
+
+    def abort(self) -> None:
+        return
+
+
+async def online(service: Service, device: str) -> tuple[FakeLink, Connection]:
+    """A device of user 42 that was welcomed."""
+    link, connection = FakeLink(), Connection(Role.CLIENT)
+    session = service.sessions.connected(link)
+    now_ms = service.clock.wall_ms()
+    token = sign_token(
+        b"s" * 32,
+        app="demo",
+        user="42",
+        device=device,
+        issued_at_ms=now_ms,
+        expires_at_ms=now_ms + 60_000,
+    )
+    hello = m.Hello(1, 1, token, device, "42", [], os="ios", app_version="2.1")
+    session.received(connection.send(hello))
+    async with asyncio.timeout(10):
+        while not link.written:
+            await asyncio.sleep(0)
+    connection.receive_data(link.written)
+    link.written = b""
+    return link, connection
+
+
+async def test_a_device_that_is_online_and_the_end_of_its_session(
+    caller: Caller, service: Service
 ) -> None:
-    kicked: list[tuple[str, str]] = []
-
-    def kick(app: str, device: str, reason: str = "") -> bool:
-        kicked.append((app, device))
-        return True
-
-    monkeypatch.setattr(service.sessions, "kick", kick)
+    link, connection = await online(service, "d1")
+    shown = (await caller.get(f"{APP}/devices/d1")).json()
+    assert shown == {
+        "device": "d1",
+        "online": True,
+        "user": "42",
+        "os": "ios",
+        "app_version": "2.1",
+        "points": [],
+    }
+    assert_error(await caller.get("/v1/apps/other/devices/d1"), "NOT_FOUND")
+    assert_error(await caller.delete("/v1/apps/other/devices/d1/session"), "NOT_FOUND")
     assert (await caller.delete(f"{APP}/devices/d1/session")).status_code == 204
-    assert kicked == [("demo", "d1")]
+    (close,) = connection.receive_data(link.written)
+    assert isinstance(close, m.Close)
+    assert close.code == CloseCode.LOGGED_OUT
+    assert_error(await caller.delete(f"{APP}/devices/d1/session"), "NOT_FOUND", "device")
+
+
+async def test_a_publish_reaches_a_device_that_is_online(caller: Caller, service: Service) -> None:
+    link, connection = await online(service, "d1")
+    await caller.publish(payload="hello", message_id="m1")
+    async with asyncio.timeout(10):
+        while not link.written:
+            await asyncio.sleep(0)
+    (push,) = connection.receive_data(link.written)
+    assert isinstance(push, m.Push)
+    assert [oplog.payload for oplog in push.oplogs] == [b"hello"]
