@@ -226,3 +226,17 @@ async def test_the_development_key_stays_the_same_until_it_is_forgotten(
     assert not disk.documents
     with pytest.raises(HttpError):
         await again.authenticate(bearer(text), "peer")
+
+
+async def test_a_key_that_is_revoked_while_it_is_verified(
+    keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await keys.create("shop", ["publish"])
+
+    async def slow(*arguments: object) -> bool:
+        await keys.revoke(made.key.id)
+        return True
+
+    monkeypatch.setattr(keys, "_is_right", slow)
+    with pytest.raises(HttpError, match="not good"):
+        await keys.authenticate(bearer(made.text), "peer")

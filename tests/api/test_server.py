@@ -179,3 +179,20 @@ async def test_connections_are_bounded(caller: Caller) -> None:
     for _, writer in held:
         writer.close()
     await server.stop(0)
+
+
+async def test_garbage_after_a_request_does_not_corrupt_its_answer() -> None:
+    begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    server = await serve_api(app, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    await begun.wait()
+    writer.write(b"garbage\r\n\r\n")
+    assert await reader.read() == b""
+    writer.close()
+    await server.stop(0)
