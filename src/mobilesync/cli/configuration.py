@@ -102,7 +102,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], str]:
         raise BadSetting(f"{path} is too large", field="config", hint=f"{FILE_BYTES_MAX} bytes")
     try:
         return tomllib.loads(data.decode()), path.name
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # its own errors, bad UTF-8, huge numbers
         hint = "settings are lines such as: port = 7443"
         raise BadSetting(f"{path} is no TOML: {error}", field="config", hint=hint) from None
 

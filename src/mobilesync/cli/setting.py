@@ -22,7 +22,7 @@ Value = str | int | float | bool | Path
 TEXT_CHARS_MAX = 1000
 _KEY = "mobilesync"
 _UNSET = object()
-_SIZE = re.compile(r"(\d{1,12})\s*(B|KiB|MiB|GiB)?")
+_SIZE = re.compile(r"(\d{1,16})\s*(B|KiB|MiB|GiB)?")
 _SIZES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True} | {
     "false": False,
@@ -111,9 +111,7 @@ class Setting(Struct, frozen=True):
                 return int(raw)
             case "size", str():
                 return read_size(raw)
-            case (("seconds" | "number"), int() | float()) if not isinstance(raw, bool):
-                return float(raw) if math.isfinite(raw) else None
-            case (("seconds" | "number"), str()):
+            case (("seconds" | "number"), int() | float() | str()) if not isinstance(raw, bool):
                 return _number(raw)
             case "choice", str() if raw in self.choices:
                 return raw
