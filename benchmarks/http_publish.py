@@ -9,6 +9,7 @@ machine is otherwise. `python -m benchmarks.http_publish [--quick]`
 """
 
 import asyncio
+import functools
 import json
 import random
 import secrets
@@ -75,8 +76,8 @@ async def load(port: int, key: str, batch: int, seconds: float) -> None:
             "POST /v1/apps/demo/oplogs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
-        request = head.encode() + body
-        await loop.create_connection(lambda: Load(request, answers), "127.0.0.1", port)  # noqa: B023 - called at once
+        make = functools.partial(Load, head.encode() + body, answers)
+        await loop.create_connection(make, "127.0.0.1", port)
     await asyncio.sleep(seconds)
     print(answers[0])
 
