@@ -1,7 +1,7 @@
 """What the documentation shows is what happens.
 
-- `console` blocks: the commands of a page are run in order, in a folder of their own; the lines that
-  follow a command are its output, where `…` stands for anything.
+- `console` blocks: the commands of a page are run in order, in a folder of their own; the lines
+  that follow a command are its output, where `…` stands for anything.
 - `python` blocks: they compile, and what they import is there.
 """
 

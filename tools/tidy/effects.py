@@ -30,6 +30,7 @@ class Home:
 
 HOMES = (
     Home(f"{SOURCE}/engine/clock.py", frozenset({CLOCK}), "the service's clock"),
+    Home(f"{SOURCE}/engine/ticker.py", frozenset({SLEEP}), "waits for the whole engine"),
     Home(
         f"{SOURCE}/client/clock.py",
         frozenset({CLOCK, CHANCE}),

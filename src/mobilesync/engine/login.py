@@ -6,8 +6,8 @@ only as long as there are commands. How many may be under way is bounded: beyond
 told when to come back, which is the admission control for reconnect storms.
 
 Order inside a step (spec §6.3): the targets are watched *before* the heads are read, so that no
-change falls between the two. The Resets are part of Welcome: were they messages of their own, an ack
-of the old sync point could cross them.
+change falls between the two. The Resets are part of Welcome: were they messages of their own, an
+ack of the old sync point could cross them.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """A whole Mobilesync in a test: real store, real TLS, real HTTP, on free ports of this machine.
 
-Strategy: the very server that `mobilesync serve` runs, in development mode, in a temporary folder and
-on the loop of the test. So what passes here is not a stand-in's behaviour. It starts in about a
-tenth of a second.
+Strategy: the very server that `mobilesync serve` runs, in development mode, in a temporary folder
+and on the loop of the test. So what passes here is not a stand-in's behaviour. It starts in about
+a tenth of a second.
 
     async with LocalServer() as server:
         async with server.publisher() as publisher, server.client("ada", "phone") as phone:
