@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from mobilesync.domain.errors import UnknownBiz
+from mobilesync.domain.errors import InvalidRequest, UnknownBiz
 from mobilesync.domain.names import check_biz
 from mobilesync.domain.sync_config import SyncConfig, check_sync_config
 from mobilesync.protocol.limits import BIZZES_MAX
@@ -80,7 +80,7 @@ class SyncConfigs:
     async def put(self, app: str, config: SyncConfig) -> None:
         """Create or change a biz. Durable, and in effect on living sessions, when it returns.
 
-        Raises InvalidRequest, UnknownBiz when the app has BIZZES_MAX already.
+        Raises InvalidRequest, also when the app has BIZZES_MAX already.
         """
         check_sync_config(config)
         async with self._changes:
@@ -102,7 +102,8 @@ class SyncConfigs:
     def _check_room(self, app: str, count: int) -> None:
         # A device's Hello must be able to list a sync point for each of its channels.
         if count and sum(owner == app for owner, _ in self._configs) + count > BIZZES_MAX:
-            raise UnknownBiz("the app has too many bizzes", hint=f"at most {BIZZES_MAX}")
+            hint = f"at most {BIZZES_MAX}"
+            raise InvalidRequest("the app has too many bizzes", field="biz", hint=hint)
 
     async def _keep(self, app: str, config: SyncConfig) -> None:
         await self._store.put_document(KIND, f"{app}/{config.biz}", msgspec.json.encode(config))
