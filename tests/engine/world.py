@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, Self
 
+from structlog.testing import capture_logs
+
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import TokenRefused
 from mobilesync.domain.sync_config import SyncConfig
@@ -31,21 +33,34 @@ from tests.engine.device import Device
 APP = "demo"
 EPOCH = 7
 _P = ParamSpec("_P")
+_Async = Callable[_P, Coroutine[Any, Any, None]]
 
 
-def simulated(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
-    """Run an async test in virtual time; whatever escapes to the event loop fails it."""
+def simulated(test: _Async[_P]) -> Callable[_P, None]:
+    """Run an async test in virtual time; whatever fails behind its back fails the test."""
+    return failing()(test)
 
-    @functools.wraps(test)
-    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        loop = virtual_loop()
-        try:
-            loop.run_until_complete(test(*args, **kwargs))
+
+class failing:  # noqa: N801 - reads as the decorator that it is
+    """As `simulated`, for a test that has the engine log the `expected` failures."""
+
+    def __init__(self, *expected: str) -> None:
+        self.expected = set(expected)
+
+    def __call__(self, test: _Async[_P]) -> Callable[_P, None]:
+        @functools.wraps(test)
+        def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+            loop = virtual_loop()
+            try:
+                with capture_logs() as entries:
+                    loop.run_until_complete(test(*args, **kwargs))
+            finally:
+                loop.close()
             assert not loop.failures
-        finally:
-            loop.close()
+            failed = [entry for entry in entries if entry["log_level"] == "error"]
+            assert {entry["event"] for entry in failed} == self.expected, failed
 
-    return run
+        return run
 
 
 async def settle() -> None:
