@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mobilesync.protocol.codec import encode
 from mobilesync.protocol.connection import Connection
 from mobilesync.protocol.messages import Message, Ping
-from tools.fuzz_codec import judge, seeds
+from tools.fuzz_codec import CORPUS, judge, seeds
 
 # From a client, after the handshake, in one piece.
 PING = bytes([2, 255]) + encode(Ping(30))
@@ -18,6 +18,14 @@ PING = bytes([2, 255]) + encode(Ping(30))
 @pytest.mark.parametrize("seed", seeds(), ids=range(len(seeds())))
 def test_the_seeds_pass(seed: bytes) -> None:
     judge(seed)
+
+
+def test_corpus_and_vectors_are_among_the_seeds() -> None:
+    found = set(seeds())
+    kept = [path.read_bytes() for path in CORPUS.iterdir()]
+    assert kept
+    assert found.issuperset(kept)
+    assert len(found) > len(kept) + 300
 
 
 @given(st.binary())
