@@ -107,7 +107,7 @@ class Logins:
                 session.close(CloseCode.INTERNAL, retry_spread_ms=RETRY_SPREAD_MS)
             if session.has_ended():
                 return
-            session.commands.popleft()
+            session.commands.pop(0)
 
     async def _carry_out(self, session: Session, command: Command) -> None:
         match command:

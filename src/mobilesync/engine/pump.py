@@ -101,6 +101,8 @@ class Pump:
                 session.pumping = False
             if session.queued and session.phase is Phase.OPEN:
                 self._queue.put_nowait(session)
+            # Or the worker would keep an ended session until its next one.
+            del session
             turns += 1
             if turns % TURNS_BEFORE_OTHERS == 0:
                 await asyncio.sleep(0)
