@@ -13,7 +13,13 @@ from collections.abc import Awaitable, Callable
 
 from mobilesync.client.clock import Clock
 from mobilesync.client.credentials import Credentials
-from mobilesync.client.errors import ClientStopped, NotConnected, StoreDamaged, TokenFailed
+from mobilesync.client.errors import (
+    ClientStopped,
+    LinkLost,
+    NotConnected,
+    StoreDamaged,
+    TokenFailed,
+)
 from mobilesync.client.events import ClientEvent, Connected, Connecting, Paused, Stopped, Waiting
 from mobilesync.client.inbox import Channel
 from mobilesync.client.reconnect import Ended, Reconnect, Wait
@@ -112,7 +118,7 @@ class Connector:
         """The handlers cannot go on, so nothing can: stop, visibly and for good."""
         self._broken = error
         if self._session is not None:
-            self._session.farewell()
+            self._session.give_up(str(error))
         # At once, for the task may wait for room that no handler will make.
         self.publish(_stopped_for(error))
         self._nudged.set()
@@ -191,7 +197,7 @@ class Connector:
         try:
             async with asyncio.timeout(self._around.options.connect_timeout_s):
                 stream = await self._connect()
-        except Exception as error:  # noqa: BLE001 - whatever the network or a passed-in connect has
+        except (OSError, LinkLost) as error:
             return Ended(f"no connection: {type(error).__name__}: {error}".rstrip(": "))
         if user != self.credentials.user:
             stream.close()

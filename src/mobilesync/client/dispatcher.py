@@ -122,14 +122,11 @@ class Dispatcher:
     def save_marks(self) -> None:
         """After `stop`: keep the marks of calls that finished, and excuse those that were cut off.
 
-        Raises StoreDamaged.
+        Raises StoreUnavailable, StoreDamaged: then finished calls are made again.
         """
         assert not self._running
-        try:
-            self._store.finish(self._marks)
-            self._store.release()
-        except StoreUnavailable as error:
-            _log.warning("marks of finished calls could not be saved: %s", error)
+        self._store.finish(self._marks)
+        self._store.release()
 
     def abort(self) -> None:
         """Cancel everything at once and write nothing, as if the process died."""

@@ -5,6 +5,7 @@ and whoever waits for room; all tell the bulletin. They meet here and know nothi
 """
 
 import asyncio
+import logging
 import random
 import sqlite3
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from mobilesync.client.clock import Clock
 from mobilesync.client.connector import Connect, Connector
 from mobilesync.client.credentials import Credentials
 from mobilesync.client.dispatcher import Dispatcher
+from mobilesync.client.errors import StoreDamaged, StoreUnavailable
 from mobilesync.client.events import ClientStats, Stopped
 from mobilesync.client.handlers import Handlers
 from mobilesync.client.inbox import Channel
@@ -24,7 +26,9 @@ from mobilesync.client.local_store import LocalStore
 from mobilesync.client.options import ClientOptions
 from mobilesync.client.reconnect import Reconnect
 from mobilesync.client.session import Profile, Surroundings
-from mobilesync.client.stream import linger
+from mobilesync.client.stream import Stream, linger
+
+_log = logging.getLogger("mobilesync.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +117,13 @@ class Running:
     async def close(self) -> None:
         """End in good order. Not to be called by a handler."""
         await self.dispatcher.stop()
+        stream: Stream | None = None
         try:
             self.dispatcher.save_marks()
             stream = self.connector.farewell()
+        except (StoreUnavailable, StoreDamaged) as error:
+            # What could not be said or kept now is said and done again after the next start.
+            _log.warning("the client closed without its last marks: %s", error)
         finally:
             for task in self._tasks:
                 task.cancel()

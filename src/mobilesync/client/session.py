@@ -168,6 +168,11 @@ class Session:
         self._stream.close()
         return self._stream
 
+    def give_up(self, why: str) -> None:
+        """End it without a word; `run` returns then."""
+        self._why = self._why or why
+        self._stream.abort()
+
     # Sending.
 
     async def _greet(self) -> None:
@@ -225,20 +230,16 @@ class Session:
         try:
             self._stream.write(self._connection.send(message))
         except OSError as error:
-            self._give_up(f"the link was lost: {error}")
+            self.give_up(f"the link was lost: {error}")
 
     def _ping(self, next_beat_s: int) -> None:
         self._send(m.Ping(next_beat_s))
-
-    def _give_up(self, why: str) -> None:
-        self._why = self._why or why
-        self._stream.abort()
 
     async def _ack(self) -> None:
         try:
             await self.acks.run(self._stream)
         except (OSError, StoreUnavailable) as error:
-            self._give_up(f"an ack could not be sent: {error}")
+            self.give_up(f"an ack could not be sent: {error}")
         except Exception as error:  # noqa: BLE001 - the reader raises it: it has a listener
             self._failure = error
             self._stream.abort()
@@ -303,7 +304,7 @@ class Session:
     def _begin_to_beat(self, welcome: m.Welcome) -> None:
         pace = continued(self._learned, welcome.beat_min_s, welcome.beat_max_s)
         timeout_s = self._around.options.pong_timeout_s
-        silent = functools.partial(self._give_up, "the server did not answer a Ping in time")
+        silent = functools.partial(self.give_up, "the server did not answer a Ping in time")
         self._heart = Heart(pace, timeout_s, self._ping, silent)
         self._heart.start()
 
