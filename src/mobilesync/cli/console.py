@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 OUT = Console(highlight=False)
 """Data for a person."""
@@ -46,6 +47,11 @@ def shown(text: object, chars_max: int = 200) -> str:
         char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in f"{text}"
     )
     return clean if len(clean) <= chars_max else clean[: chars_max - 1] + "…"
+
+
+def marked(text: object, chars_max: int = 200) -> str:
+    """`shown`, for a place where marks such as [bold] are obeyed: here they stay text."""
+    return escape(shown(text, chars_max))
 
 
 def shown_payload(payload: bytes, chars_max: int = 200) -> str:

@@ -4,7 +4,6 @@ Strategy: the trees of errors (domain, SDK, publishing, and the system's own) ar
 and nowhere else. What is not in them is a bug, and is not made to look like an answer.
 """
 
-import asyncio
 import sys
 
 import click
@@ -65,10 +64,10 @@ def failure_of(error: Exception) -> Failure | None:
         case httpx.TransportError():
             hint = "is the server running, and is this its address?"
             return Failure("UNREACHABLE", _reason(error), hint, ExitCode.RETRY)
+        case TimeoutError():
+            return Failure("TIMEOUT", "it took too long", "try again", ExitCode.RETRY)
         case OSError():
             return Failure("SYSTEM", _reason(error), "", ExitCode.FAILURE)
-        case asyncio.TimeoutError():
-            return Failure("TIMEOUT", "it took too long", "try again", ExitCode.RETRY)
     return None
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mobilesync.cli.access import api_access, api_options, app_option
 from mobilesync.cli.api_client import ApiAccess, ApiClient
-from mobilesync.cli.console import OUT, shown, write_json
+from mobilesync.cli.console import OUT, marked, write_json
 from mobilesync.cli.exit_codes import ExitCode
 from mobilesync.cli.failures import CommandFailed
 from mobilesync.cli.options import config_option, data_option, json_option
@@ -59,7 +59,7 @@ def channel(biz: str, target: str, after: int, limit: int, as_json: bool, **wher
         table.add_row(
             str(oplog["id"]),
             _time(oplog["published_at_ms"]),
-            shown(oplog["message_id"], 40),
+            marked(oplog["message_id"], 40),
             _payload(oplog),
         )
     OUT.print(table)
@@ -94,15 +94,15 @@ def device(device: str, as_json: bool, **where: Any) -> None:
     if as_json:
         write_json(found)
         return
-    who = f", user {shown(found['user'])}" if found.get("user") else ""
-    what = " ".join(shown(found[name]) for name in ("os", "app_version") if found.get(name))
-    OUT.print(f"{shown(device)} is {'online' if found['online'] else 'offline'}{who}  {what}")
+    who = f", user {marked(found['user'])}" if found.get("user") else ""
+    what = " ".join(marked(found[name]) for name in ("os", "app_version") if found.get(name))
+    OUT.print(f"{marked(device)} is {'online' if found['online'] else 'offline'}{who}  {what}")
     table = Table("biz", "target", "received", "processed", "of", "")
     for point in found["points"]:
         behind = point["last"] - point["received"]
         table.add_row(
             point["biz"],
-            shown(point["target"]),
+            marked(point["target"]),
             str(point["received"]),
             str(point["processed"]),
             str(point["last"]),
@@ -142,14 +142,16 @@ def oplog(
     if as_json:
         write_json({**found, **({"device": device_id, **_named(proof)} if device_id else {})})
         return
-    OUT.print(f"{shown(biz)} {shown(target)} #{oplog_id}")
-    OUT.print(f"  published   {_time(found['published_at_ms'])}, message id {found['message_id']}")
+    OUT.print(f"{marked(biz)} {marked(target)} #{oplog_id}")
+    OUT.print(
+        f"  published   {_time(found['published_at_ms'])}, message id {marked(found['message_id'])}"
+    )
     OUT.print(f"  ends        {_time(found['expires_at_ms'])}")
-    OUT.print(f"  payload     {_payload(found)}", markup=False)
+    OUT.print(f"  payload     {_payload(found)}")
     if device_id:
         for name, at_ms in proof.items():
             when = _time(at_ms) if at_ms is not None else "not yet"
-            OUT.print(f"  {name:<12}{when} by {shown(device_id)}")
+            OUT.print(f"  {name:<12}{when} by {marked(device_id)}")
 
 
 def _show_channels(target: str, as_json: bool, access: ApiAccess) -> None:
@@ -161,8 +163,8 @@ def _show_channels(target: str, as_json: bool, access: ApiAccess) -> None:
         return
     table = Table("biz", "target", "last id", "ended up to")
     for each in channels:
-        table.add_row(each["biz"], shown(each["target"]), str(each["last"]), str(each["floor"]))
-    OUT.print(table if channels else f"Nothing was ever published to {shown(target)}.")
+        table.add_row(each["biz"], marked(each["target"]), str(each["last"]), str(each["floor"]))
+    OUT.print(table if channels else f"Nothing was ever published to {marked(target)}.")
 
 
 def _access(
@@ -186,5 +188,5 @@ def _time(at_ms: int) -> str:
 
 def _payload(oplog: dict[str, Any]) -> str:
     if "payload" in oplog:
-        return shown(oplog["payload"], 80)
-    return f"base64 {shown(oplog.get('payload_base64', ''), 60)}"
+        return marked(oplog["payload"], 80)
+    return f"base64 {marked(oplog.get('payload_base64', ''), 60)}"

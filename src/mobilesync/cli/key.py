@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from mobilesync.api.keys import SCOPES, Scope
-from mobilesync.cli.console import ERR, OUT, shown, write_json, write_line
+from mobilesync.cli.console import ERR, OUT, marked, write_json, write_line
 from mobilesync.cli.control import CreateKey, ListKeys, Request, RevokeKey, operate
 from mobilesync.cli.options import config_option, data_folder, data_option, json_option
 from mobilesync.cli.running import run_async
@@ -80,7 +80,7 @@ def list_(config: Path | None, data: Path | None, as_json: bool) -> None:
         made = datetime.fromtimestamp(key["created_at_ms"] / 1000, UTC)
         app = key["app"] or "all apps"
         table.add_row(
-            key["id"], shown(key["name"]), app, ", ".join(key["scopes"]), f"{made:%Y-%m-%d %H:%M}"
+            key["id"], marked(key["name"]), app, ", ".join(key["scopes"]), f"{made:%Y-%m-%d %H:%M}"
         )
     OUT.print(table if keys else "There are no keys.")
 
@@ -96,7 +96,7 @@ def revoke(key_id: str, config: Path | None, data: Path | None, as_json: bool) -
     if as_json:
         write_json(answer)
     else:
-        ERR.print(f"Key {shown(key_id)} is revoked.")
+        ERR.print(f"Key {marked(key_id)} is revoked.")
 
 
 def _operate(

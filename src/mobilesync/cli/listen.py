@@ -9,7 +9,7 @@ import click
 from msgspec import Struct
 
 from mobilesync.cli.access import Door, app_option, door_of, parse_server
-from mobilesync.cli.console import OUT, say, shown, shown_payload, write_json
+from mobilesync.cli.console import OUT, marked, say, shown, shown_payload, write_json
 from mobilesync.cli.development import Development, require_development
 from mobilesync.cli.exit_codes import ExitCode
 from mobilesync.cli.failures import CommandFailed
@@ -215,8 +215,8 @@ def _show_oplog(oplog: ReceivedOplog, as_json: bool) -> None:
         return
     took = f"{_span(now_ms - oplog.published_at_ms)} after publish" if oplog.published_at_ms else ""
     OUT.print(
-        f"[dim]{_clock()}[/dim]  [bold]{shown(oplog.biz)}[/bold]  [cyan]{_escape(oplog.target)}"
-        f" #{oplog.id}[/cyan]  {_escape(shown_payload(oplog.payload))}  [dim]{took}[/dim]",
+        f"[dim]{_clock()}[/dim]  [bold]{marked(oplog.biz)}[/bold]  [cyan]{marked(oplog.target)}"
+        f" #{oplog.id}[/cyan]  {marked(shown_payload(oplog.payload))}  [dim]{took}[/dim]",
         soft_wrap=True,
     )
 
@@ -225,8 +225,8 @@ def _show_notice(notice: ReceivedNotice, as_json: bool) -> None:
     if as_json:
         write_json(_line("notice", notice, time.time_ns() // 1_000_000))
         return
-    text = _escape(shown_payload(notice.payload))
-    OUT.print(f"[dim]{_clock()}[/dim]  [bold]{shown(notice.biz)}[/bold]  notice  {text}")
+    text = marked(shown_payload(notice.payload))
+    OUT.print(f"[dim]{_clock()}[/dim]  [bold]{marked(notice.biz)}[/bold]  notice  {text}")
 
 
 def _show_reset(reset: ChannelReset, as_json: bool) -> None:
@@ -235,7 +235,7 @@ def _show_reset(reset: ChannelReset, as_json: bool) -> None:
         write_json({"type": "reset", "biz": reset.biz, "target": reset.target, **facts})
         return
     what = "goes on" if reset.lossless else f"begins anew after #{reset.floor}"
-    OUT.print(f"[dim]{_clock()}[/dim]  {_escape(reset.biz)} {_escape(reset.target)} {what}")
+    OUT.print(f"[dim]{_clock()}[/dim]  {marked(reset.biz)} {marked(reset.target)} {what}")
 
 
 def _say_state(event: ClientEvent, listening: Listening) -> None:
@@ -243,12 +243,12 @@ def _say_state(event: ClientEvent, listening: Listening) -> None:
         case Connecting(attempt) if attempt == 1:
             say(f"[dim]connecting to {listening.door.host} port {listening.door.port} …[/dim]")
         case Connected(user):
-            who = f"{_escape(listening.device)} of {_escape(user) or 'nobody'}"
+            who = f"{marked(listening.device)} of {marked(user) or 'nobody'}"
             say(f"[green]connected[/green] as {who}; waiting for {', '.join(listening.bizzes)}")
         case Waiting(_, why):
-            say(f"[yellow]not connected[/yellow]: {_escape(shown(why))}; trying again by itself")
+            say(f"[yellow]not connected[/yellow]: {marked(why)}; trying again by itself")
         case Parked(parked):
-            say(f"[red]parked[/red] #{parked.oplog.id}: {_escape(shown(parked.error))}")
+            say(f"[red]parked[/red] #{parked.oplog.id}: {marked(parked.error)}")
 
 
 def _token_source(
@@ -301,12 +301,6 @@ def _file_name(*parts: str) -> str:
         for part in parts
         if part
     )
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(shown(text))
 
 
 def _clock() -> str:

@@ -4,7 +4,7 @@ import time
 
 from rich.markup import escape
 
-from mobilesync.cli.console import OUT, shown
+from mobilesync.cli.console import OUT, marked
 
 _WHO_COLUMNS = 13
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
@@ -28,6 +28,6 @@ class Timeline:
         tail = f"  [dim]{escape(detail)}[/dim]" if detail else ""
         OUT.print(
             f"[dim]{at_s:7.3f} s[/dim]  [{colour}]{escape(who):<{_WHO_COLUMNS}}[/{colour}]"
-            f" {escape(shown(what))}{tail}",
+            f" {marked(what)}{tail}",
             soft_wrap=True,
         )
