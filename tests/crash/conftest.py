@@ -1,15 +1,24 @@
-"""The power-cut disk as a fixture."""
+"""The power-cut disk as a fixture, and the figures of the crash tests in the summary."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pytest
 
+from mobilesync.sim.checkers.finding import Finding
+from tests.crash.campaign import Campaign
 from tests.crash.powercut import PowerCutDisk, why_unavailable
 from tests.crash.powercut.disk import CAPACITY_BYTES, Model
+
+ROUNDS = int(os.environ.get("MOBILESYNC_CRASH_ROUNDS", "60"))
+"""Of the soak variants; about four seconds each."""
+SEED = int(os.environ.get("MOBILESYNC_CRASH_SEED", "1"))
+"""Of the load and the moments of the harm. What the machine does meanwhile, no seed repeats."""
 
 
 class DiskMaker(Protocol):
@@ -50,3 +59,36 @@ def make_disk(tmp_path: Path) -> Iterator[DiskMaker]:
 def disk(make_disk: DiskMaker) -> PowerCutDisk:
     """One mounted disk that behaves like ext4 or xfs."""
     return make_disk()
+
+
+class Figures:
+    """What a crash test has done, for the end of the run: that it passed says little about it."""
+
+    lines: ClassVar[list[str]] = []
+
+    def __init__(self, test: str) -> None:
+        self._test = test
+        self._begin_s = time.monotonic()
+
+    def of(self, campaign: Campaign, findings: Sequence[Finding]) -> None:
+        """Note the figures of a run."""
+        counts = Counter(finding.guarantee for finding in findings)
+        broken = ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
+        took_s = time.monotonic() - self._begin_s
+        self.lines.append(
+            f"{self._test}: in {took_s:.0f} s {campaign.server.kills} kills of the server,"
+            f" {campaign.phones.kills} of the phones,"
+            f" {campaign.business.acknowledged} acknowledged, findings: {broken or 'none'}"
+        )
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    return Figures(request.node.name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if Figures.lines:
+        terminalreporter.section("crash tests")
+        for line in Figures.lines:
+            terminalreporter.write_line(line)

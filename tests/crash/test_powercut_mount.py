@@ -8,6 +8,7 @@ import itertools
 import mmap
 import os
 import select
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -307,3 +308,21 @@ def _wait_for_the_end_of(pid: int) -> None:
     poller.register(process, select.POLLIN)
     assert poller.poll(10_000), "the disk outlives its owner"
     os.close(process)
+
+
+def test_a_socket_is_reached_by_its_name_and_the_name_survives(disk: PowerCutDisk) -> None:
+    path = disk.path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as caller:
+        listener.bind(str(path))
+        listener.listen()
+        caller.connect(str(path))
+    sync_directory(disk.path)
+    disk.cut()
+    disk.remount()
+    assert path.is_socket()
+    with socket.socket(socket.AF_UNIX) as caller:
+        refused(errno.ECONNREFUSED, lambda: caller.connect(str(path)))
+
+
+def test_devices_are_refused(disk: PowerCutDisk) -> None:
+    refused(errno.EPERM, lambda: os.mkfifo(disk.path / "pipe"))

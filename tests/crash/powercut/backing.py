@@ -3,7 +3,7 @@
 Strategy: the whole tree is read at the mount and counts as durable. At the cut or the unmount the
 directory's contents are replaced by an image. Hard links are kept both ways.
 
-Not here: symbolic links and special files, which are refused at the mount.
+Not here: symbolic links and devices, which are refused at the mount.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.crash.powercut.survival import Image
 
 
 def load(disk: Disk, directory: Path) -> None:
-    """Fill an empty disk. ValueError for what is neither file nor directory."""
+    """Fill an empty disk. ValueError for what is neither file, socket nor directory."""
     known: dict[tuple[int, int], int] = {}
 
     def fill(parent: int, path: bytes) -> None:
@@ -24,8 +24,10 @@ def load(disk: Disk, directory: Path) -> None:
             told = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(told.st_mode):
                 fill(disk.create(parent, entry.name, told.st_mode).ino, entry.path)
+            elif stat.S_ISSOCK(told.st_mode):
+                disk.create(parent, entry.name, told.st_mode)
             elif not stat.S_ISREG(told.st_mode):
-                raise ValueError(f"neither a file nor a directory: {entry.path!r}")
+                raise ValueError(f"neither a file, a socket nor a directory: {entry.path!r}")
             elif (told.st_dev, told.st_ino) in known:
                 disk.link(known[told.st_dev, told.st_ino], parent, entry.name)
             else:
@@ -55,6 +57,9 @@ def store(image: Image, directory: Path) -> None:
             elif id(child) in written:
                 os.link(written[id(child)], target)
                 continue
+            elif stat.S_ISSOCK(child.mode):
+                # Nobody listens behind it any more; the name stays, as on any disk.
+                os.mknod(target, child.mode)
             else:
                 with open(target, "xb") as file:
                     file.write(child.contents)

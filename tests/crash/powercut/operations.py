@@ -10,6 +10,7 @@ Not here: fallocate, copy_file_range, locks (the kernel keeps them itself), symb
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -103,6 +104,20 @@ class PowerCutOperations(pyfuse3.Operations):
     async def mkdir(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext
     ) -> EntryAttributes:
+        return self._attributes(self._create(parent_inode, name, mode, ctx))
+
+    @_answers_errno
+    async def mknod(
+        self,
+        parent_inode: InodeT,
+        name: FileNameT,
+        mode: ModeT,
+        rdev: int,
+        ctx: RequestContext,
+    ) -> EntryAttributes:
+        """A socket's name, or a file. A socket has no contents; what it leads to is the kernel's."""
+        if not (stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+            raise FUSEError(errno.EPERM)
         return self._attributes(self._create(parent_inode, name, mode, ctx))
 
     @_answers_errno
