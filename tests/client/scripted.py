@@ -116,6 +116,14 @@ class Talk:
         assert isinstance(message, kind), f"{message} instead of {kind.__name__}"
         return message
 
+    async def skip_to(self, kind: type[_M]) -> _M:
+        """The next message of `kind`; acks before it are passed over."""
+        while True:
+            message = await self.hear(object)
+            if isinstance(message, kind):
+                return message
+            assert isinstance(message, m.Ack), f"{message} before {kind.__name__}"
+
     async def ended(self) -> list[m.Message]:
         """Wait for the end of the connection; everything that was said before it."""
         async with asyncio.timeout(PATIENCE_S):

@@ -1,6 +1,5 @@
 """The heartbeat, on a loop whose time the test moves."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,27 @@ from mobilesync.protocol.heartbeat import Rhythm, deadline_s, rhythm
 from mobilesync.protocol.limits import BEAT_S_MAX
 
 
+class Timer:
+    def __init__(self) -> None:
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+
 class Timers:
     """Stands in for the loop: keeps what is called later."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self._waiting: list[tuple[float, Callable[[], None], asyncio.TimerHandle]] = []
+        self._waiting: list[tuple[float, Callable[[], None], Timer]] = []
 
     def call_later(self, seconds: float, then: Callable[[], None]) -> Any:
         timer = Timer()
-        self._waiting.append((self.now_s + seconds, then, timer))  # type: ignore[arg-type]  # a stand-in
+        self._waiting.append((self.now_s + seconds, then, timer))
         return timer
 
     def pass_(self, seconds: float) -> None:
@@ -39,17 +49,6 @@ class Timers:
     @property
     def count(self) -> int:
         return sum(not each[2].cancelled() for each in self._waiting)
-
-
-class Timer:
-    def __init__(self) -> None:
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        self._cancelled = True
-
-    def cancelled(self) -> bool:
-        return self._cancelled
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ class Connector:
         self._acks = 0
         self._opened_at_s: float | None = None
         self._broken: Exception | None = None
+        self._why = ""
         self.foreground = True
         self.state: ClientEvent | None = None
         self.connects = 0
@@ -81,6 +82,8 @@ class Connector:
             self.connects += 1
         if event == self.state:
             return
+        if isinstance(event, Waiting):
+            self._why = event.why
         self.state = event
         self._changed.set()
         self._told(event)
@@ -142,10 +145,8 @@ class Connector:
 
     def not_connected(self, timeout_s: float) -> NotConnected:
         """Why `connected` did not return in time."""
-        match self.state:
-            case Waiting(why=why):
-                return NotConnected(f"not connected within {timeout_s:g} s: {why}")
-        return NotConnected(f"not connected within {timeout_s:g} s")
+        because = f": {self._why}" if self._why else ""
+        return NotConnected(f"not connected within {timeout_s:g} s{because}")
 
     @property
     def acks(self) -> int:

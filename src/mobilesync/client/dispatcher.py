@@ -75,7 +75,7 @@ class Dispatcher:
         self._backlog: dict[Channel, None] = {}
         self._running: dict[Channel, asyncio.Task[None]] = {}
         self._resting: dict[Channel, asyncio.TimerHandle] = {}
-        self._marks: list[int] = []
+        self._marks: dict[int, Channel] = {}
         self._open = False
         self.handled = 0
         self.failed = 0
@@ -125,8 +125,10 @@ class Dispatcher:
         Raises StoreUnavailable, StoreDamaged: then finished calls are made again.
         """
         assert not self._running
-        self._store.finish(self._marks)
+        self._store.finish(list(self._marks))
         self._store.release()
+        for channel in self._marks.values():
+            self._moved(channel)
 
     def abort(self) -> None:
         """Cancel everything at once and write nothing, as if the process died."""
@@ -215,7 +217,7 @@ class Dispatcher:
         return True
 
     async def _mark(self, row: InboxRow) -> None:
-        self._marks.append(row.key)
+        self._marks[row.key] = row.channel
         # Calls of other channels that finish in this turn of the loop join the transaction.
         await asyncio.sleep(0)
         tries = 0
@@ -224,7 +226,7 @@ class Dispatcher:
                 async with self._gate:
                     # Whoever has the gate first marks for all that wait for it.
                     if row.key in self._marks:
-                        self._store.finish(self._marks)
+                        self._store.finish(list(self._marks))
                         self._marks.clear()
             except StoreUnavailable as error:
                 tries += 1
