@@ -1,5 +1,6 @@
 """The log: its forms, and what must never be in it."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator
@@ -65,6 +66,16 @@ def test_a_traceback_shows_no_variables(form: str, capsys: pytest.CaptureFixture
     err = capsys.readouterr().err
     assert err.count("ValueError") >= 2
     assert "priv4te-0" not in err
+
+
+def test_a_lost_log_does_not_end_what_was_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up_logs("json", "info")
+    with open("/dev/full", "w", buffering=1) as full:  # line-buffered
+        monkeypatch.setattr("sys.stderr", full)
+        structlog.get_logger("x").info("x" * 10_000)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 def test_levels(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,10 +5,12 @@ same form. Names of fields that could hold a secret are struck out as a last def
 neither secrets, tokens nor payloads are logged is kept where lines are written.
 """
 
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -36,7 +38,7 @@ def set_up_logs(
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Lossy())),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -47,6 +49,22 @@ def set_up_logs(
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+
+
+class _Lossy(io.TextIOBase):
+    """Standard error, whose end must never be the end of what was being done: a collector of logs
+    may die, and a disk may be full."""
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

@@ -1,0 +1,109 @@
+"""Being a device, at a real server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mobilesync.cli.development import require_development
+from mobilesync.transports.certificates import fingerprint
+from tests.cli.conftest import Cli, ServerProcess
+
+ENOUGH = ("--timeout-s", "20", "--json")
+
+
+@pytest.fixture(scope="module")
+def data(served: ServerProcess) -> tuple[str, str]:
+    return ("--data", str(served.data))
+
+
+def test_the_next_run_goes_on_where_this_one_stopped(cli: Cli, data: tuple[str, str]) -> None:
+    for text in ("one", "two", "three"):
+        cli("publish", "CHAT", "user:lis", text, *data)
+    where = ("listen", "CHAT", "--user", "lis", *ENOUGH, *data)
+    first = cli(*where, "--count", "2").lines()
+    assert [(line["id"], line["payload"]) for line in first] == [(1, "one"), (2, "two")]
+    assert first[0]["type"] == "oplog"
+    assert first[0]["arrived_at_ms"] >= first[0]["published_at_ms"] > 0
+    second = cli(*where, "--count", "1").lines()
+    assert [line["id"] for line in second] == [3]
+    everything = cli(*where, "--count", "3", "--forget", "--device", "lis-other").lines()
+    assert [line["id"] for line in everything] == [1, 2, 3]
+
+
+def test_for_a_person(cli: Cli, data: tuple[str, str]) -> None:
+    cli("publish", "CHAT", "user:per", "hello [red] \x1b[31m", *data)
+    ended = cli("listen", "CHAT", "--user", "per", "--count", "1", "--timeout-s", "20", *data)
+    assert ended.code == 0
+    assert "user:per #1  hello [red] �[31m" in ended.out
+    assert "after publish" in ended.out
+    assert "connected as per-terminal of per; waiting for CHAT" in ended.err
+
+
+def test_only_what_was_asked_for(cli: Cli, data: tuple[str, str]) -> None:
+    cli("publish", "OTHER", "user:only", "not this", *data)
+    cli("publish", "CHAT", "user:somebody", "nor this", *data)
+    ended = cli("listen", "CHAT", "--user", "only", "--count", "1", "--timeout-s", "0.7", *data)
+    assert ended.code == 3
+    assert "not enough oplogs arrived" in ended.err
+    assert ended.out == ""
+
+
+def test_anywhere_with_everything_said(cli: Cli, served: ServerProcess, tmp_path: Path) -> None:
+    cli("publish", "CHAT", "user:far", "x", "--data", served.data)
+    signed = cli("token", "far", "far-phone", "--data", served.data)
+    (tmp_path / "token").write_text(signed.out)
+    left = require_development(served.data)
+    pin = fingerprint(Path(left.certificate))
+    common = (
+        *("listen", "CHAT", "--server", f"127.0.0.1:{left.port}", "--app", "demo"),
+        *("--user", "far", "--device", "far-phone", "--token-file", tmp_path / "token"),
+        *("--store", tmp_path / "far.db", "--count", "1", *ENOUGH),
+    )
+    assert len(cli(*common, "--fingerprint", pin).lines()) == 1
+    assert (tmp_path / "far.db").exists()
+    cli("publish", "CHAT", "user:far", "y", "--data", served.data)
+    assert len(cli(*common, "--ca-file", left.certificate).lines()) == 1
+
+
+def test_a_device_that_is_sent_away(cli: Cli, served: ServerProcess, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("not a token")
+    ended = cli(
+        *("listen", "CHAT", "--token-file", tmp_path / "token", "--count", "1", "--forget"),
+        *("--timeout-s", "2", "--data", served.data),
+    )
+    assert ended.code in {3, 4}
+    assert "Error: " in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        ((), 2, "Missing argument"),
+        (("CHAT", "--server", "nowhere"), 2, "not HOST:PORT"),
+        (("CHAT", "--fingerprint", "x", "--server", "127.0.0.1:1"), 1, "fingerprint"),
+        (("CHAT", "--count", "-1"), 2, "--count"),
+    ],
+)
+def test_mistakes(
+    cli: Cli, data: tuple[str, str], arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    ended = cli("listen", *arguments, *data)
+    assert ended.code == code
+    assert words in ended.err
+
+
+def test_no_server(cli: Cli, elsewhere: Path) -> None:
+    ended = cli("listen", "CHAT", "--json")
+    assert ended.code == 3
+    assert json.loads(ended.err)["error"]["code"] == "NO_SERVER"
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_ids_cannot_leave_the_folder(cli: Cli, data: tuple[str, str]) -> None:
+    user = "../../lis"
+    cli("publish", "CHAT", f"user:{user}", "x", *data)
+    where = ("--user", user, "--device", "../up/x", "--count", "1", *ENOUGH, *data)
+    assert len(cli("listen", "CHAT", *where).lines()) == 1
+    stores = [path.name for path in (Path(data[1]) / "listen").glob("*up*.db")]
+    assert stores == ["..%2fup%2fx.db"]
