@@ -1,9 +1,9 @@
 """Publish → fsync → push over TLS → ack, to many online devices, beside the floor in the same run.
 
-Strategy: the same fleet of light devices connects to `mobilesync serve` and to the floor (bare pushing
-over TLS, no store, no rules), in turns. Three figures of each: memory per idle connection, latency at
-a modest fixed rate (open loop: the publisher does not wait for slow answers), and processor time per
-delivered oplog when as many are published as get through.
+Strategy: the same fleet of light devices connects to `mobilesync serve` and to the floor (bare
+pushing over TLS, no store, no rules), in turns. Three figures of each: memory per idle connection,
+latency at a modest fixed rate (open loop: the publisher does not wait for slow answers), and
+processor time per delivered oplog when as many are published as get through.
 
 Figures are medians over the rounds; ratios are taken round by round.
 """

@@ -1,7 +1,7 @@
 """Servers under measurement, as processes of their own, and what they cost.
 
-Where there are two processors or more, servers are pinned to the first and the load to the others, so
-that the load does not take what is measured.
+Where there are two processors or more, servers are pinned to the first and the load to the others,
+so that the load does not take what is measured.
 """
 
 import json

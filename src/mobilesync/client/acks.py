@@ -1,4 +1,4 @@
-"""Tells the server how far the device is (DESIGN.md §2 step 7).
+"""Tells the server how far the device is.
 
 Strategy: note which channels have moved; one task says so for all of them together, within
 `delay_s`, and at once when much was saved, so that the server's window does not close during a

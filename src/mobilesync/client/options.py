@@ -51,6 +51,6 @@ class ClientOptions:
             raise InvalidOption("reconnect_s is above reconnect_max_s")
         if self.handler_backoff_s > self.handler_backoff_max_s:
             raise InvalidOption("handler_backoff_s is above handler_backoff_max_s")
-        # DESIGN.md §2 step 7: the server counts on acks within 100 ms.
+        # spec §11: the server counts on acks within 100 ms.
         if self.ack_delay_s > 0.1:
             raise InvalidOption("ack_delay_s is above 0.1")

@@ -1,4 +1,4 @@
-"""The rules of one biz (DESIGN.md §4)."""
+"""The rules of one biz."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The whole service without a network: the composition of the one path (DESIGN.md §2).
+"""The whole service without a network: the composition of the one path.
 
     publish → append → wake → pump → push → (the device applies) → ack → advance → trim
 

@@ -1,4 +1,4 @@
-"""What every store promises (DESIGN.md §6). The contract suite runs over each implementation.
+"""What every store promises (ARCHITECTURE.md). The contract suite runs over each implementation.
 
 Strategy: a store is the one owner of oplogs, heads, sync points and their journal. It gives the
 ids. It never pushes, decides who may see what, or looks at a payload.
