@@ -1,13 +1,15 @@
 """Being a device, at a real server."""
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from mobilesync.cli.development import require_development
 from mobilesync.transports.certificates import fingerprint
-from tests.cli.conftest import Cli, ServerProcess
+from tests.cli.conftest import COMMAND, Cli, ServerProcess, environment
 
 ENOUGH = ("--timeout-s", "20", "--json")
 
@@ -91,6 +93,20 @@ def test_mistakes(
     ended = cli("listen", *arguments, *data)
     assert ended.code == code
     assert words in ended.err
+
+
+def test_ctrl_c_ends_it_cleanly(served: ServerProcess) -> None:
+    command = [*COMMAND, "listen", "CHAT", "--user", "ctrl-c", "--data", str(served.data)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stderr is not None
+        while "connected as" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (out, err.strip()) == ("", "")
 
 
 def test_no_server(cli: Cli, elsewhere: Path) -> None:

@@ -176,9 +176,14 @@ async def test_the_api_may_speak_https(tmp_path: Path) -> None:
     try:
         assert server.development is not None
         assert server.api_url.startswith("https://")
-        tls = ssl.create_default_context(cafile=server.development.certificate)
+        trusted = Path(server.development.certificate)
+        tls = ssl.create_default_context(cafile=trusted)
         async with httpx.AsyncClient(base_url=server.api_url, verify=tls) as api:
             assert (await api.get("/healthz")).status_code == 200
+        first = await _shown_fingerprint(server.api_port, trusted)
+        trusted.unlink()
+        server.renew_certificate()
+        assert await _shown_fingerprint(server.api_port, trusted) == fingerprint(trusted) != first
     finally:
         await server.stop()
 

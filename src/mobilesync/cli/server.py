@@ -47,6 +47,7 @@ from mobilesync.storage.embedded.store import EmbeddedStore
 from mobilesync.transports.certificates import (
     CertificateFiles,
     development_certificate,
+    reload,
     server_tls_context,
 )
 from mobilesync.transports.jwks import FetchedKeys
@@ -69,8 +70,7 @@ class Server:
         self._entropy = SystemRandom()
         self._ends = AsyncExitStack()
         self._service: Service | None = None
-        self._gateway: TlsGateway | None = None
-        self._certificate = CertificateFiles(Path(), Path())
+        self._contexts: list[ssl.SSLContext] = []
         self.development: Development | None = None
         """How to reach it, if it is for development and started."""
         self.port = 0
@@ -104,12 +104,13 @@ class Server:
         await self._ends.aclose()
 
     def renew_certificate(self) -> None:
-        """Serve new connections of devices with what the certificate's files hold now.
-
-        Raises InvalidRequest, and goes on with the old one. The API's HTTPS keeps the old one.
+        """Serve new connections, of devices and of the API, with what the certificate's files
+        hold now. Raises InvalidRequest, and goes on with the old one.
         """
-        assert self._gateway is not None
-        self._gateway.use(self._tls_context())
+        now_ms = self._clock.wall_ms()
+        files = self._certificate_files(now_ms)
+        for context in self._contexts:
+            reload(context, files, now_ms)
 
     async def _start(self) -> None:
         settings = self.settings
@@ -125,9 +126,7 @@ class Server:
             api_key = ""
             await keys.forget_development_key()
         service = await self._start_service(store)
-        context = self._tls_context()
-        self._gateway = await self._open_gateway(service, context)
-        self.port = self._gateway.port
+        self.port = (await self._open_gateway(service)).port
         api = await self._open_api(service, keys)
         self.api_port = api.port
         control = Control(settings.data, store, keys)
@@ -168,7 +167,8 @@ class Server:
         self._ends.push_async_callback(service.stop)
         return service
 
-    async def _open_gateway(self, service: Service, context: ssl.SSLContext) -> TlsGateway:
+    async def _open_gateway(self, service: Service) -> TlsGateway:
+        context = self._tls_context()
         host, port = self.settings.host, self.settings.port
         gateway = TlsGateway(
             service.sessions, context, host=host, port=port, metrics=service.metrics
@@ -189,6 +189,7 @@ class Server:
             body_bytes_max=body_bytes_max,
             bodies_bytes_max=bodies_bytes_max,
             metrics_public=settings.metrics_public,
+            access_log=settings.access_log,
             mss=self._mss,
         )
         host, port = settings.api_host, settings.api_port
@@ -205,14 +206,17 @@ class Server:
         return api
 
     def _tls_context(self, **options: tuple[str, ...]) -> ssl.SSLContext:
-        settings, now_ms = self.settings, self._clock.wall_ms()
+        now_ms = self._clock.wall_ms()
+        context = server_tls_context(self._certificate_files(now_ms), now_ms, **options)
+        self._contexts.append(context)
+        return context
+
+    def _certificate_files(self, now_ms: int) -> CertificateFiles:
+        settings = self.settings
         if settings.tls_certificate:
-            files = CertificateFiles(Path(settings.tls_certificate), Path(settings.tls_key))
-        else:
-            assert settings.mode == "development", "safety.py refuses it in production"
-            files = development_certificate(settings.data, now_ms)
-        self._certificate = files
-        return server_tls_context(files, now_ms, **options)
+            return CertificateFiles(Path(settings.tls_certificate), Path(settings.tls_key))
+        assert settings.mode == "development", "safety.py refuses it in production"
+        return development_certificate(settings.data, now_ms)
 
     def _demo_app(self) -> str:
         """Define the app of a server without any; answers the secret of its tokens."""
@@ -227,7 +231,7 @@ class Server:
             hs256_secret=secret,
             host=_reachable(self.settings.host),
             port=self.port,
-            certificate=str(self._certificate.certificate.absolute()),
+            certificate=str(self._certificate_files(self._clock.wall_ms()).certificate.absolute()),
             api_url=self.api_url,
             api_key=api_key,
         )

@@ -138,6 +138,12 @@ class Settings:
         turned="The operator, when their Prometheus cannot send one and the API is not public.",
         group=_API,
     )
+    access_log: bool = setting(
+        True,
+        "Whether each request to the API is a line in the log.",
+        turned="The operator who publishes one by one, very often: a line costs as much as they.",
+        group=_API,
+    )
     create_biz_on_first_use: bool = setting(
         True,
         "Whether publishing to an unknown biz creates it with the default rules.",
