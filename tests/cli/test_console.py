@@ -1,10 +1,11 @@
 """What is shown: safe for a terminal, whole for a script."""
 
+import io
 import json
 
 import pytest
 
-from mobilesync.cli.console import (
+from mobilesync.cli.console import DataConsole, TalkConsole, (
     marked,
     program,
     say,
@@ -47,6 +48,20 @@ def test_data_and_talk_go_different_ways(capsys: pytest.CaptureFixture[str]) -> 
     captured = capsys.readouterr()
     assert captured.out == "data\n"
     assert captured.err == "talk " * 60 + "\n"
+
+
+def test_a_server_goes_on_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    monkeypatch.setattr("sys.stdout", Gone())
+    talk, data = TalkConsole(stderr=True), DataConsole()
+    talk.print("x")
+    assert talk.quiet
+    with pytest.raises(BrokenPipeError):
+        data.print("x")
 
 
 def test_the_program_is_named_so_that_it_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,26 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-OUT = Console(highlight=False)
+
+class DataConsole(Console):
+    """When nobody reads the data any more, the command has done its work."""
+
+    def on_broken_pipe(self) -> None:
+        """Let root.py end the command well; rich would exit with 1."""
+        raise BrokenPipeError
+
+
+class TalkConsole(Console):
+    """When nobody listens any more, what is being done goes on: a server above all."""
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent."""
+        self.quiet = True
+
+
+OUT = DataConsole(highlight=False)
 """Data for a person."""
-ERR = Console(stderr=True, highlight=False)
+ERR = TalkConsole(stderr=True, highlight=False)
 """Progress, hints and errors."""
 
 
