@@ -186,6 +186,6 @@ class EmbeddedMachine(StoreMachine):
 
 
 MemoryMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40)
-EmbeddedMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40)
+EmbeddedMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=30)
 TestMemory = MemoryMachine.TestCase
 TestEmbedded = EmbeddedMachine.TestCase

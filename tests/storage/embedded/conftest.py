@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,7 +25,8 @@ async def opener(folder: Path) -> AsyncIterator[Opener]:
     opened: list[EmbeddedStore] = []
 
     async def open_(path: Path = folder, **arguments: object) -> EmbeddedStore:
-        store = await open_embedded(path, random=Random(7), **arguments)  # type: ignore[arg-type]  # as given
+        given: Any = arguments
+        store = await open_embedded(path, random=Random(7), **given)
         opened.append(store)
         return store
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from mobilesync.domain.errors import StoreFolderRefused
 from mobilesync.storage.embedded import EmbeddedOptions, EmbeddedStore
@@ -166,6 +167,26 @@ async def test_a_folder_whose_making_was_cut_short_is_made_again(
     folder.mkdir()
     (folder / "LOCK").write_text("1234\n")
     assert await ids(await opener()) == []
+
+
+async def test_a_making_cut_short_after_the_database_is_begun_anew(
+    folder: Path, opener: Opener
+) -> None:
+    await (await opener()).close()
+    marker = read_marker(folder, "store")
+    assert marker is not None
+    write_marker(folder, structs.replace(marker, kind="unfinished"))
+    with pytest.raises(StoreFolderRefused, match="no store"):
+        await opener(create=False)
+    store = await opener()
+    assert len(await store.append(drafts(1))) == 1
+
+
+async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, opener: Opener) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreFolderRefused, match="cannot be used") as refused:
+        await opener(tmp_path / "file" / "store")
+    assert refused.value.hint
 
 
 async def test_a_database_without_its_marker_is_refused(folder: Path, opener: Opener) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import StoreUnavailable
 from mobilesync.domain.oplog import Appended
+from mobilesync.storage.embedded import EmbeddedOptions
 from tests.storage.drafts import CHAT, draft, drafts, ids
 from tests.storage.embedded.conftest import Opener
 
@@ -25,6 +26,31 @@ async def test_closing_lets_the_next_one_in(opener: Opener) -> None:
         store = await opener()
         assert await store.append([draft(f"m{number}")]) == [Appended(number + 1)]
         await store.close()
+
+
+async def test_reading_from_a_closed_store_is_told(opener: Opener) -> None:
+    store = await opener()
+    await store.append(drafts(1))
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.points("shop", "phone")
+    with pytest.raises(StoreUnavailable):
+        await store.documents("kind")
+    assert store.stats().committed == 1
+
+
+async def test_closing_during_a_trim_ends_it(opener: Opener) -> None:
+    store = await opener(options=EmbeddedOptions(compact_trimmed_bytes=1))
+    await store.append([draft(f"m{n}", expires_at_ms=1) for n in range(5000)])
+    trimming = asyncio.create_task(store.trim(1, 10))
+    await asyncio.sleep(0)
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await trimming
+    store = await opener()
+    assert await ids(store) != []
+    assert (await store.trim(1, 10)).finished
+    assert await ids(store) == []
 
 
 async def test_a_disk_that_cannot_be_read_is_told_and_stores_nothing(

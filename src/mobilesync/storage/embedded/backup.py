@@ -66,7 +66,7 @@ def write_backup(
         # Flushed first, because making the checkpoint holds the interpreter lock.
         tables.flush()
         tables.checkpoint(checkpoint)
-        make_folder(path)
+        make_folder(path, 0o700)
         files = _copy(checkpoint, database_path(path), progress)
         write_durably(path / _LIST, msgspec.json.format(msgspec.json.encode(files), indent=1))
         write_marker(path, msgspec.structs.replace(marker, kind="backup"))
@@ -104,7 +104,7 @@ def restore(backup: Path, folder: Path, *, random: Random, progress: Progress | 
         done += file.bytes
         _report(progress, done, 2 * total)
     epoch = new_epoch(random, marker.lineage)
-    make_folder(folder)
+    make_folder(folder, 0o700)
     _copy(source, database_path(folder), _shifted(progress, total))
     lineage = (*marker.lineage, epoch)
     write_marker(folder, make_marker(lineage, "fsync"))

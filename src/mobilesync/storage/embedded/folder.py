@@ -1,12 +1,13 @@
 """The data folder: what tells a store from a stranger's files, and who may open it.
 
-    MOBILESYNC    JSON: format version, kind (store or backup), engine, the epochs
+    MOBILESYNC    JSON: format version, kind (store, backup, unfinished), engine, the epochs
     LOCK          held while a process has the store open; holds its process id
     rocksdb/      the database
 
-Strategy: MOBILESYNC is written last when a folder is made, and always as a whole (a new file,
-synced, renamed, the folder synced), so a folder either is a store or is none. Nothing in a folder
-is touched before MOBILESYNC was read and understood.
+Strategy: MOBILESYNC is always written as a whole (a new file, synced, renamed, the folder synced).
+It says `unfinished` until the database is there, so that the making of a store may be cut short
+and begun anew, while a database that lost its MOBILESYNC is never taken for nothing. Nothing in a
+folder is touched before MOBILESYNC was read and understood.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ _MARKER = "MOBILESYNC"
 _LOCK = "LOCK"
 _DATABASE = "rocksdb"
 
-Kind = Literal["store", "backup"]
+Kind = Literal["store", "backup", "unfinished"]
 
 
 class Marker(Struct, frozen=True, kw_only=True):
@@ -52,11 +53,11 @@ class _Format(Struct):
     format: int
 
 
-def make_marker(lineage: tuple[int, ...], durability: Durability) -> Marker:
+def make_marker(lineage: tuple[int, ...], durability: Durability, kind: Kind = "store") -> Marker:
     """What MOBILESYNC says in a store of this version."""
     return Marker(
         format=FORMAT,
-        kind="store",
+        kind=kind,
         engine=ENGINE,
         lineage=lineage,
         created_by=__version__,
@@ -70,7 +71,7 @@ def database_path(folder: Path) -> Path:
 
 
 def read_marker(folder: Path, kind: Kind) -> Marker | None:
-    """What MOBILESYNC says; None when the folder is missing or empty.
+    """What MOBILESYNC says; None when the folder is missing, empty or an unfinished store.
 
     Raises StoreFolderRefused when it is something else than a `kind` that this version reads.
     """
@@ -83,7 +84,7 @@ def read_marker(folder: Path, kind: Kind) -> Marker | None:
     except FileNotFoundError:
         if _is_empty(folder):
             return None
-        hint = "name an empty folder, or one that Mobilesync has made"
+        hint = "name an empty folder, or a store; remove what an interrupted restore or backup left"
         raise StoreFolderRefused(
             f"{folder} holds files but no {_MARKER} file: it is not a data folder", hint=hint
         ) from None
@@ -157,7 +158,7 @@ class FolderLock:
             self._descriptor = -1
 
 
-def _parse(folder: Path, data: bytes, kind: Kind) -> Marker:
+def _parse(folder: Path, data: bytes, kind: Kind) -> Marker | None:
     damaged = f"{folder / _MARKER} is damaged"
     hint = "restore a backup: mobilesync restore"
     try:
@@ -180,6 +181,8 @@ def _parse(folder: Path, data: bytes, kind: Kind) -> Marker:
             f"{folder} belongs to the engine {marker.engine!r}, not to {ENGINE}",
             hint="name another folder",
         )
+    if marker.kind == "unfinished" and kind == "store":
+        return None
     if marker.kind != kind:
         other = "make a store from it: mobilesync restore" if kind == "store" else "name a backup"
         raise StoreFolderRefused(f"{folder} is a {marker.kind}, not a {kind}", hint=other)

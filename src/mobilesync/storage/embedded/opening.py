@@ -1,11 +1,13 @@
 """Opening a data folder: the checks before, the database, and the store.
 
 Strategy: refuse with a sentence before anything is touched; then take the lock, then open. A new
-folder gets its marker last. A log whose end a power cut has torn is opened without that end, which
-nobody was told of; one that is damaged otherwise is refused (wal.py).
+folder is marked as unfinished until its database is there. A log whose end a power cut has torn
+is opened without that end, which nobody was told of; one that is damaged otherwise is refused
+(wal.py).
 """
 
 import asyncio
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -62,21 +64,24 @@ async def open_embedded(
 def _open(
     path: Path, random: Random, create: bool, options: EmbeddedOptions
 ) -> tuple[Tables, Marker, FolderLock]:
-    marker = read_marker(path, "store")
-    if marker is None:
-        if not create:
-            hint = "name the folder of a store, or let one be made"
-            raise StoreFolderRefused(f"there is no store in {path}", hint=hint)
-        make_folder(path)
-    lock = FolderLock(path)
+    try:
+        marker = read_marker(path, "store")
+        if marker is None:
+            if not create:
+                hint = "name the folder of a store, or let one be made"
+                raise StoreFolderRefused(f"there is no store in {path}", hint=hint)
+            make_folder(path, 0o700)
+        lock = FolderLock(path)
+    except OSError as error:
+        hint = "see that this user may write there"
+        raise StoreFolderRefused(f"{path} cannot be used: {error.strerror}", hint=hint) from error
     try:
         # Read again, now that nobody else can be writing it.
         marker = read_marker(path, "store")
         if marker is None:
-            tables = Tables(database_path(path), options, create=True)
-            marker = make_marker((new_epoch(random),), options.durability)
-            write_marker(path, marker)
-            return tables, marker, lock
+            return *_make(
+                path, make_marker((new_epoch(random),), options.durability), options
+            ), lock
         tables = open_tables(path, marker, options)
         if marker.durability != options.durability:
             marker = structs.replace(marker, durability=options.durability)
@@ -85,6 +90,18 @@ def _open(
     except BaseException:
         lock.release()
         raise
+
+
+def _make(path: Path, marker: Marker, options: EmbeddedOptions) -> tuple[Tables, Marker]:
+    write_marker(path, structs.replace(marker, kind="unfinished"))
+    shutil.rmtree(database_path(path), ignore_errors=True)
+    try:
+        tables = Tables(database_path(path), options, create=True)
+    except Exception as error:
+        hint = "see that there is space, and that this user may write there"
+        raise StoreFolderRefused(f"no store can be made in {path}: {error}", hint=hint) from error
+    write_marker(path, marker)
+    return tables, marker
 
 
 def open_tables(

@@ -17,7 +17,7 @@ class EmbeddedOptions:
     """`none` answers before the disk has it: a power cut may lose acknowledged oplogs."""
     queue_bytes_max: int = 64 * MIB
     """What may wait for its commit; beyond it, appends are refused as Overloaded."""
-    group_bytes_max: int = 2 * MIB
+    group_bytes_max: int = 512 * KIB
     """One commit takes no further appends beyond this: writing it holds the event loop."""
     advances_max: int = 100_000
     """Steps of sync points that may wait for a commit; beyond it they are dropped."""

@@ -211,6 +211,7 @@ class EmbeddedStore:
 
     async def _close(self) -> None:
         await self._committer.close()
+        await self._trimmer.ended()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._worker, self._close_tables)
         self._worker.shutdown()

@@ -149,11 +149,13 @@ class Tables:
         return files + logs
 
     def close(self) -> None:
-        """Close for good. Everything derived goes first: each keeps the database's lock."""
+        """Close for good. Everything derived goes first: each keeps the database's lock.
+
+        Reading goes on to raise StoreUnavailable; there is nothing to write into any more.
+        """
         opened = [*self._opened.values(), self._database]
         self._opened = {}
         for name in NAMES:
-            delattr(self, name)
             delattr(self, f"in_{name}")
         failures = [failure for each in opened if (failure := _close(each)) is not None]
         if failures:

@@ -72,6 +72,11 @@ class Trimmer:
             await self._compact_if_worth_it()
             return TrimReport(count, channels, not more)
 
+    async def ended(self) -> None:
+        """Wait for the trim that runs; the committer is closed, so it ends soon."""
+        async with self._running:
+            pass
+
     def _channels(self, count_max: int) -> tuple[list[Channel], bool]:
         """The next channels, and whether there are more behind them."""
         tables = self._tables
