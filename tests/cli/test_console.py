@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from mobilesync.cli.console import DataConsole, TalkConsole, (
+from mobilesync.cli.console import (
+    DataConsole,
+    TalkConsole,
     marked,
     program,
     say,
