@@ -14,10 +14,11 @@ from collections.abc import Callable
 
 from mobilesync.client.client import Client
 from mobilesync.client.events import ReceivedNotice, ReceivedOplog
+from mobilesync.client.local_store import LocalStore
 from mobilesync.client.options import ClientOptions
 from mobilesync.client.stream import Stream
 from mobilesync.client.transaction import Transaction
-from mobilesync.domain.channel import Channel
+from mobilesync.domain.channel import Channel, session_targets
 from mobilesync.sim import history as h
 from mobilesync.sim.chronicle import Chronicle, digest_of
 from mobilesync.sim.clock import SimClock, true_ms
@@ -48,6 +49,7 @@ class SimDevice:
         *,
         options: ClientOptions,
         bizzes: tuple[str, ...],
+        store_class: type[WatchedStore] = WatchedStore,
     ) -> None:
         self.plan = plan
         self.name = f"{plan.app}/{plan.device}"
@@ -59,6 +61,7 @@ class SimDevice:
         self._chronicle = chronicle
         self._options = options
         self._bizzes = bizzes
+        self._store_class = store_class
         self._lives = 0
         self.clock = SimClock(loop)
         self.process: Process | None = None
@@ -120,6 +123,11 @@ class SimDevice:
             if wire.device == self.name:
                 wire.cut(server_learns=server_learns, device_learns=False)
 
+    def close(self) -> None:
+        """The app ends in good order; `has_died` tells when it has."""
+        if self.process is not None and self.process.alive and self.client is not None:
+            self._living = self._loop.spawn(self.process, self._close(self.client, self.process))
+
     def has_died(self) -> bool:
         """Whether the process died by itself and waits to be buried."""
         return self.process is not None and not self.process.alive
@@ -155,6 +163,17 @@ class SimDevice:
             context = self._loop.context_of(self.process)
             context.run(self._register, self.client, self._bizzes[:1])
 
+    def take_stock(self) -> None:
+        """Write down the sync points that the local store holds."""
+        plan = self.plan
+        targets = session_targets(self.user, plan.device)
+        self._close_file()
+        store = LocalStore(self.connection, app=plan.app, device=plan.device)
+        for point in store.points(targets):
+            channel = Channel(plan.app, point.biz, point.target)
+            place = (point.epoch, point.received, point.processed)
+            self._add(h.OwnPoint(self._now_ms(), self.name, channel, *place))
+
     def done_rows(self) -> list[tuple[str, int, int]]:
         """What transactional handlers have written."""
         self._close_file()
@@ -169,7 +188,7 @@ class SimDevice:
 
     async def _begin(self, process: Process, deadly: Deadly) -> None:
         plan = self.plan
-        store = WatchedStore(
+        store = self._store_class(
             self.connection,
             app=plan.app,
             device=plan.device,
@@ -209,6 +228,10 @@ class SimDevice:
         self.user = user
         self.is_switching = False
         self._add(h.LoggedIn(self._now_ms(), self.name, user))
+
+    async def _close(self, client: Client, process: Process) -> None:
+        await client.close()
+        self._loop.kill(process)
 
     def _token_source(self, user: str) -> Callable[[], str]:
         return lambda: self._token(user)

@@ -74,9 +74,18 @@ class SimStore(MemoryStore):
         await self._be_slow()
         return page
 
-    def given_to_sync(self) -> list[Sequence[Draft]]:
-        """Unconfirmed appends that may have reached the disk, in order."""
-        return [d for number, d in self._unconfirmed.items() if number <= self._syncing_to]
+    async def after_death(self, rng: random.Random) -> Disk:
+        """The disk as the next server finds it."""
+        disk = copy_disk(self.disk)
+        given = [d for number, d in self._unconfirmed.items() if number <= self._syncing_to]
+        survivors = given[: rng.randint(0, len(given))]
+        if survivors:
+            # The same appends in the same order get the same ids.
+            finder = MemoryStore(disk)
+            for drafts in survivors:
+                await finder.append(drafts)
+            await finder.close()
+        return disk
 
     async def _be_slow(self) -> None:
         longest_s = self._habits.read_s
@@ -92,20 +101,6 @@ class SimStore(MemoryStore):
         for number in [each for each in self._unconfirmed if each <= self._syncing_to]:
             del self._unconfirmed[number]
         self._habits.on_sync()
-
-
-async def after_death(store: SimStore, rng: random.Random) -> Disk:
-    """The disk as the next server finds it."""
-    disk = copy_disk(store.disk)
-    given = store.given_to_sync()
-    survivors = given[: rng.randint(0, len(given))]
-    if survivors:
-        # The same appends in the same order get the same ids.
-        finder = MemoryStore(disk)
-        for drafts in survivors:
-            await finder.append(drafts)
-        await finder.close()
-    return disk
 
 
 def copy_disk(disk: Disk) -> Disk:

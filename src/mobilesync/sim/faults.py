@@ -10,6 +10,10 @@ Not here: which kinds a seed has (scenario.py), how they work (server.py, device
 import asyncio
 import random
 from collections.abc import Callable
+from contextvars import copy_context
+from typing import Literal
+
+import msgspec
 
 from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.device import SimDevice
@@ -57,7 +61,9 @@ class Faults:
         self._backup: Disk | None = None
         self._restart_from: Disk | None = None
         self._calm = False
+        self._context = copy_context()
         self._dying_at_sync = 0
+        self._defining: asyncio.Task[None] | None = None
         self._raising: asyncio.Task[None] | None = None
         self._returning: dict[SimDevice, asyncio.Task[None]] = {}
         server.on_killed = self._server_died
@@ -82,6 +88,9 @@ class Faults:
             "device_clock": self._jump_device_clock,
             "hang": self._hang,
             "upgrade": self._upgrade,
+            "drain": lambda: self._server.drain(self._rng.random() * 3),
+            "biz_offline": self._toggle_biz,
+            "device_close": self._close_device,
         }
 
     def begin(self) -> None:
@@ -130,11 +139,12 @@ class Faults:
         if self._server.process is not None:
             self._server.process.steps_left = -1
         self._set_clocks()
-        store = self._server.store
-        if self._server.is_up and store is not None and store.stats().failed:
-            self._server.kill(devices_learn=True, why="restarted after a disk failure")
-        if self._raising is not None:
+        self._restart_if_failed()
+        if self._server.is_draining:
+            self._kill_server("killed while it drained", devices_learn=True)
+        while self._raising is not None and not self._raising.done():
             await self._raising
+        await self._define_all()
         self._bury_dead()
         for device in self._devices:
             device.disarm()
@@ -146,6 +156,13 @@ class Faults:
                 device.start()
             device.foreground(True)
             device.register_late()
+
+    async def _define_all(self) -> None:
+        for app in self._scenario.apps:
+            for config in self._scenario.bizzes:
+                task = self._server.define(app, config)
+                assert task is not None, "in the calm the server serves"
+                await task
 
     def _set_clocks(self) -> None:
         if self._server.clock.offset_ms:
@@ -172,7 +189,8 @@ class Faults:
     def _server_died(self) -> None:
         self._dying_at_sync = 0
         if self._raising is None or self._raising.done():
-            self._raising = self._loop.create_task(self._raise_server())
+            # The server may have ended itself: who raises it must not belong to the dead.
+            self._raising = self._loop.create_task(self._raise_server(), context=self._context)
 
     async def _raise_server(self) -> None:
         while True:
@@ -180,7 +198,10 @@ class Faults:
             await self._server.recover_disk()
             if self._restart_from is not None:
                 self._server.restore(self._restart_from)
-                self._restart_from = self._backup = None
+                self._restart_from = None
+                if self._rng.random() < 0.7:
+                    # Else the next restore forks from the same old backup, and forgets this epoch.
+                    self._backup = None
             self._server.habits.full = False
             if await self._server.start():
                 return
@@ -193,14 +214,23 @@ class Faults:
     def _free_disk(self) -> None:
         # The operator frees some space, and restarts it if it has noticed.
         self._server.habits.full = False
+        self._restart_if_failed()
+
+    def _restart_if_failed(self) -> None:
         store = self._server.store
-        if self._server.is_up and store is not None and store.stats().failed:
-            self._server.kill(devices_learn=True, why="restarted after a disk failure")
+        if store is not None and store.stats().failed:
+            self._kill_server("restarted after a disk failure", devices_learn=True)
 
     def _restore(self) -> None:
         if self._backup is not None and self._server.is_up:
             self._restart_from = self._backup
             self._server.kill(devices_learn=True, why="to restore a backup")
+
+    def _toggle_biz(self) -> None:
+        config = self._rng.choice(self._scenario.bizzes)
+        status: Literal["online", "offline"] = self._rng.choice(("online", "offline"))
+        config = msgspec.structs.replace(config, status=status)
+        self._defining = self._server.define(self._rng.choice(self._scenario.apps), config)
 
     # --- the network
 
@@ -266,6 +296,11 @@ class Faults:
         if device is not None:
             device.kill(server_learns=self._rng.random() < 0.7)
             self._return_later(device)
+
+    def _close_device(self) -> None:
+        device = self._running()
+        if device is not None:
+            device.close()
 
     def _kill_at_seam(self) -> None:
         device = self._running()

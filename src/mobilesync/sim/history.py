@@ -71,6 +71,26 @@ class Held(Fact, frozen=True):
     digest: str
 
 
+class KnownPoint(Fact, frozen=True):
+    """At the end the service says that the device is here in the channel."""
+
+    device: str
+    channel: Channel
+    epoch: int
+    received: int
+    processed: int
+
+
+class OwnPoint(Fact, frozen=True):
+    """At the end the device says that it is here in the channel."""
+
+    device: str
+    channel: Channel
+    epoch: int
+    received: int
+    processed: int
+
+
 class HeldAll(Fact, frozen=True):
     """Every oplog that the store holds at the end was listed."""
 
@@ -319,7 +339,7 @@ class Ended(Fact, frozen=True):
 
 
 AnyFact = (
-    BizDefined | ServerStarted | ServerKilled | ServerClock | Restored | Held | HeldAll
+    BizDefined | ServerStarted | ServerKilled | ServerClock | Restored | Held | HeldAll | KnownPoint | OwnPoint
     | Asked | Answered | Denied | Unanswered
     | Installed | DeviceStarted | DeviceKilled | LoginBegan | LoggedIn | Saved | WasReset
     | HandlerBegan | HandlerFinished | HandlerFailed | Parked | Marked

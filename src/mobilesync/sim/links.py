@@ -26,10 +26,12 @@ from typing import Protocol
 
 from mobilesync.sim.loop import Process, VirtualLoop, current_process, pause
 
-KERNEL_BYTES = 32 * 1024
+KERNEL_BYTES = 4 * 1024
 """What a direction holds before the writer's own buffer begins to fill."""
 HANG_S = 300.0
 """After how long the network itself gives up a connect that is not answered."""
+STRAY_END_SHARE = 0.3
+"""How many strays the server sees ended; the others seem to live on, without a device."""
 BREAK_DELAY_S = 0.05
 """How long an end may take to learn of a cut, at most."""
 
@@ -316,7 +318,10 @@ class DeviceStream:
         """After what was written: the server reads the end."""
         if not self._closed:
             self._closed = True
-            self._wire.to_server.end()
+            if self._wire.is_stray:
+                self._leave_stray()
+            else:
+                self._wire.to_server.end()
             self._notify()
 
     def abort(self) -> None:
@@ -326,11 +331,16 @@ class DeviceStream:
         wire = self._wire
         if wire.is_stray:
             # Its bytes are still out there, and will reach the server before the end does.
-            wire.mute(to_server=False, to_device=True)
-            wire.to_server.end()
+            self._leave_stray()
         else:
             wire.cut(server_learns=not wire.to_server.muted, device_learns=False)
         self._notify()
+
+    def _leave_stray(self) -> None:
+        wire = self._wire
+        wire.mute(to_server=False, to_device=True)
+        if wire.network.rng.random() < STRAY_END_SHARE:
+            wire.to_server.end()
 
     def fail(self) -> None:
         """The network says that the link is lost."""

@@ -25,7 +25,7 @@ from typing import Any, TypeVar, TypeVarTuple, cast
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
-STEPS_MAX = 2_000_000
+STEPS_MAX = 300_000
 
 
 class Deadlock(Exception):
@@ -33,7 +33,7 @@ class Deadlock(Exception):
 
 
 class Runaway(Exception):
-    """More steps than a run may have: something spins."""
+    """More steps, or more virtual time, than a run may have: it spins, or waits for ever."""
 
 
 class ProcessDied(BaseException):
@@ -75,7 +75,8 @@ class _Timer(asyncio.TimerHandle):
 class VirtualLoop(asyncio.AbstractEventLoop):
     """Runs callbacks in virtual time, in one thread, in a fixed order."""
 
-    def __init__(self, *, steps_max: int = STEPS_MAX) -> None:
+    def __init__(self, *, steps_max: int = STEPS_MAX, time_s_max: float = float("inf")) -> None:
+        self._time_s_max = time_s_max
         self._now = 0.0
         self._ready: deque[_Handle | _Timer] = deque()
         self._timers: list[tuple[float, int, _Timer]] = []
@@ -243,6 +244,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if not timers:
             return False
         self._now = max(self._now, timers[0][0])
+        if self._now > self._time_s_max:
+            raise Runaway(f"still running after {self._now:.0f} s of virtual time")
         while timers and timers[0][0] <= self._now:
             self._ready.append(heapq.heappop(timers)[2])
         return True
@@ -266,11 +269,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handle._run()
 
 
-def virtual_loop(*, steps_max: int = STEPS_MAX) -> VirtualLoop:
+def virtual_loop(*, steps_max: int = STEPS_MAX, time_s_max: float = float("inf")) -> VirtualLoop:
     """A new loop at virtual time 0."""
     # What it leaves abstract is what it does not have: sockets, threads, signals.
     make = cast("Callable[..., VirtualLoop]", VirtualLoop)
-    return make(steps_max=steps_max)
+    return make(steps_max=steps_max, time_s_max=time_s_max)
 
 
 def _is_dead(handle: _Handle | _Timer) -> bool:

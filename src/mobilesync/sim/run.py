@@ -20,9 +20,12 @@ from mobilesync.sim.checkers import check_all
 from mobilesync.sim.checkers.finding import Finding
 from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.loop import Deadlock, Runaway, VirtualLoop, virtual_loop
+from mobilesync.sim.plants import PLANTS
 from mobilesync.sim.trace import TAIL_LINES_MAX, Trace
 from mobilesync.sim.world import World, build, live, own_findings
 
+TIME_S_MAX = 3_000.0
+"""Of virtual time: several times what a run takes."""
 _CLIENT_LOG = "mobilesync.client"
 
 
@@ -65,13 +68,13 @@ class Report:
 def run_seed(seed: int, options: SimOptions | None = None) -> Report:
     """Run one seed to its end. Never raises for what the system does wrong: that is a finding."""
     options = options or SimOptions()
-    loop = virtual_loop()
+    loop = virtual_loop(time_s_max=TIME_S_MAX)
     trace = Trace(lines_max=options.trace_lines_max)
     chronicle = Chronicle(loop, trace)
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        with _logs_into(chronicle, loop):
+        with logs_into(chronicle, loop), _planted(options.plant):
             world = build(seed, options.plant, loop, chronicle)
             findings = _run(world)
             trace_hash = trace.hash()
@@ -124,7 +127,20 @@ def _run(world: World) -> list[Finding]:
 
 
 @contextmanager
-def _logs_into(chronicle: Chronicle, loop: VirtualLoop) -> Iterator[None]:
+def _planted(name: str) -> Iterator[None]:
+    patches = PLANTS[name].patches if name else ()
+    was = [getattr(module, attribute) for module, attribute, _ in patches]
+    for module, attribute, value in patches:
+        setattr(module, attribute, value)
+    try:
+        yield
+    finally:
+        for (module, attribute, _), value in zip(patches, was, strict=True):
+            setattr(module, attribute, value)
+
+
+@contextmanager
+def logs_into(chronicle: Chronicle, loop: VirtualLoop) -> Iterator[None]:
     """The service's and the SDK's logs become lines of the trace; an error there is a failure."""
 
     def note(logger: Any, method: str, entry: Any) -> Any:

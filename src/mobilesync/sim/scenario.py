@@ -17,6 +17,7 @@ FAULT_KINDS = (
     "restore", "cut", "half_open", "stall", "stray", "fragments", "hang", "device_kill",
     "device_kill_at_seam", "reinstall", "switch_user", "background", "server_clock",
     "device_clock", "lost_answers", "slow_reads", "short_tokens", "late_handlers", "upgrade",
+    "drain", "biz_offline", "device_close",
 )  # fmt: skip
 
 _FILLS_INBOX = {"late_handlers", "switch_user", "device_kill_at_seam"}

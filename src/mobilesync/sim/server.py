@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
-from mobilesync.domain.errors import Refused, TokenRefused
+from mobilesync.domain.errors import OutcomeUnknown, Refused, TokenRefused
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.options import ServiceOptions
@@ -24,7 +24,7 @@ from mobilesync.protocol.codes import CloseCode
 from mobilesync.sim import history as h
 from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.clock import SimClock
-from mobilesync.sim.disk import DiskHabits, SimStore, after_death, copy_disk
+from mobilesync.sim.disk import DiskHabits, SimStore, copy_disk
 from mobilesync.sim.links import Network, Wire
 from mobilesync.sim.loop import Process, VirtualLoop, pause
 from mobilesync.storage.memory import Disk
@@ -78,9 +78,12 @@ class Parts:
         """The store of one life."""
         return SimStore(disk, habits, rng)
 
-    def service(self, service: Service) -> Service:
-        """The service, before it starts."""
-        return service
+    def adjust(self, service: Service) -> None:
+        """Change the service before it starts."""
+
+    def restored_lineage(self, backup: tuple[int, ...], epoch: int) -> tuple[int, ...]:
+        """The lineage of a store that was restored from a backup with this one."""
+        return (*backup, epoch)
 
 
 class SimServer:
@@ -118,6 +121,7 @@ class SimServer:
         self.service: Service | None = None
         self._born: asyncio.Future[bool] | None = None
         self._living: asyncio.Task[None] | None = None
+        self.is_draining = False
         self.on_killed: Callable[[], None] | None = None
         network.acceptor = self
         loop.on_killed = self._process_killed
@@ -133,6 +137,7 @@ class SimServer:
         """Begin a life on the disk as it is. False when it was killed before it served."""
         assert not self.is_up
         self._lives += 1
+        self.is_draining = False
         self.store = self.service = None
         process = self.process = Process(f"server-{self._lives}")
         self._born = self._loop.create_future()
@@ -151,7 +156,7 @@ class SimServer:
             options=self._options,
             waker=ForgetfulWaker(rng, self._lose_wakes, self._loop),
         )
-        service = self._parts.service(service)
+        self._parts.adjust(service)
         await service.start()
         self._chronicle.add(h.ServerStarted(self._chronicle.now_ms(), self.disk.lineage))
         self.service = service
@@ -188,16 +193,32 @@ class SimServer:
     async def recover_disk(self) -> None:
         """Between two lives: what the death has left becomes the disk."""
         if self.store is not None:
-            self.disk = await after_death(self.store, self._rng)
+            self.disk = await self.store.after_death(self._rng)
             self.store = None
+
+    def drain(self, spread_s: float) -> None:
+        """End this life in good order, as SIGTERM does."""
+        if self.is_up and self.process is not None and self.service is not None:
+            self.is_draining = True
+            draining = self._drain(self.service, self.process, spread_s)
+            self._living = self._loop.spawn(self.process, draining)
+
+    async def _drain(self, service: Service, process: Process, spread_s: float) -> None:
+        await service.drain(spread_s)
+        await service.stop()
+        await service.store.close()
+        if process.alive:
+            self._loop.kill(process)
+            self._after_kill(True, "drained")
 
     def restore(self, backup: Disk) -> None:
         """Between two lives: the disk becomes a copy of `backup`, under a new epoch."""
         self._last_epoch += 1
         self.disk = copy_disk(backup)
-        self.disk.lineage = (*backup.lineage, self._last_epoch)
+        self.disk.lineage = self._parts.restored_lineage(backup.lineage, self._last_epoch)
         heads = tuple((channel, head.last) for channel, head in backup.heads.items())
-        fact = h.Restored(self._chronicle.now_ms(), self.disk.lineage, heads)
+        lineage = (*backup.lineage, self._last_epoch)
+        fact = h.Restored(self._chronicle.now_ms(), lineage, heads)
         self._chronicle.add(fact)
 
     def jump_clock(self, by_ms: int) -> None:
@@ -217,11 +238,11 @@ class SimServer:
         wire.attach(session, self.process)
         return True
 
-    async def define(self, app: str, config: SyncConfig) -> None:
-        """Put a biz's rules."""
-        assert self.process is not None
-        assert self.service is not None
-        await self._loop.spawn(self.process, self.service.configs.put(app, config))
+    def define(self, app: str, config: SyncConfig) -> "asyncio.Task[None] | None":
+        """Put a biz's rules, in a task that dies with this life; None when none serves."""
+        if not self.is_up or self.service is None or self.process is None:
+            return None
+        return self._loop.spawn(self.process, _put(self.service, app, config))
 
     async def publish(
         self, app: str, publications: Sequence[Publication], *, give_up_s: float
@@ -262,3 +283,10 @@ class SimServer:
             return
         if not answer.done():
             answer.set_result(published)
+
+
+async def _put(service: Service, app: str, config: SyncConfig) -> None:
+    try:
+        await service.configs.put(app, config)
+    except (Refused, OutcomeUnknown):
+        return  # the operator sees it, and will try again

@@ -17,7 +17,7 @@ from mobilesync.sim.checkers.finding import Finding
 from mobilesync.sim.chronicle import Chronicle, digest_of
 from mobilesync.sim.device import TRANSACTIONAL_BIZ, SimDevice
 from mobilesync.sim.faults import Faults
-from mobilesync.sim.links import KERNEL_BYTES, Network
+from mobilesync.sim.links import Network
 from mobilesync.sim.loop import VirtualLoop, pause
 from mobilesync.sim.plants import PLANTS, Plant
 from mobilesync.sim.publisher import SimPublisher
@@ -51,7 +51,7 @@ def build(seed: int, plant: str, loop: VirtualLoop, chronicle: Chronicle) -> Wor
     """The world that `seed` stands for, with the planted bug called `plant`, if any."""
     rng = random.Random(seed)
     drawn = scenario(rng)
-    parts = PLANTS[plant] if plant else Plant()
+    parts = PLANTS[plant]() if plant else Plant()
     drawn = parts.scenario(drawn)
     tap = WireTap(chronicle)
     network = Network(loop, _fork(rng), tap)
@@ -68,16 +68,15 @@ def build(seed: int, plant: str, loop: VirtualLoop, chronicle: Chronicle) -> Wor
     publisher = SimPublisher(loop, _fork(rng), server, chronicle)
     bizzes = tuple(config.biz for config in drawn.bizzes if config.persistent)
     devices = [
-        parts.device(
-            SimDevice(
-                plan,
-                loop,
-                _fork(rng),
-                network,
-                chronicle,
-                options=drawn.client,
-                bizzes=bizzes,
-            )
+        SimDevice(
+            plan,
+            loop,
+            _fork(rng),
+            network,
+            chronicle,
+            options=drawn.client,
+            bizzes=bizzes,
+            store_class=parts.store_class,
         )
         for plan in drawn.devices
     ]
@@ -87,21 +86,24 @@ def build(seed: int, plant: str, loop: VirtualLoop, chronicle: Chronicle) -> Wor
 
 async def live(world: World) -> None:
     """All phases, from the first start to the last fact."""
-    await _open(world)
+    await open_doors(world)
     await _go_through_faults(world)
     await _find_calm(world)
     await _be_quiet(world)
     _take_stock(world)
 
 
-async def _open(world: World) -> None:
+async def open_doors(world: World) -> None:
+    """Start the server, and define every biz."""
     now_ms = world.chronicle.now_ms()
     await world.server.start()
     for app in world.scenario.apps:
         for config in world.scenario.bizzes:
             rules = h.BizDefined(now_ms, app, config.biz, config.retention_s, config.persistent)
             world.chronicle.add(rules)
-            await world.server.define(app, config)
+            defined = world.server.define(app, config)
+            assert defined is not None
+            await defined
 
 
 async def _go_through_faults(world: World) -> None:
@@ -200,10 +202,15 @@ def _take_stock(world: World) -> None:
             digest = digest_of(oplog.payload)
             chronicle.add(h.Held(now_ms, channel, oplog.id, oplog.message_id, digest))
     chronicle.add(h.HeldAll(now_ms))
+    for (app, device), points in disk.points.items():
+        for channel, point in points.items():
+            place = (point.epoch, point.received, point.processed)
+            chronicle.add(h.KnownPoint(now_ms, f"{app}/{device}", channel, *place))
+    for simulated in world.devices:
+        simulated.take_stock()
     session = world.scenario.service.session
-    # One push, and the answers to one read's messages, may come on top.
-    bound = session.buffered_bytes_max + session.push_bytes + 128 * 1024
-    assert KERNEL_BYTES > 0, "what the kernel holds does not count"
+    # One turn of the pump, its largest oplog, and a few small answers may come on top.
+    bound = session.buffered_bytes_max + 2 * session.push_bytes + 8 * 1024
     most = world.tap.buffered_bytes_most
     chronicle.add(h.Filled(now_ms, "the server's write buffer", most, bound))
     chronicle.add(h.Ended(now_ms))

@@ -2,12 +2,22 @@
 
 from collections.abc import Sequence
 
-from mobilesync.sim.checkers import conduct, g1, g2, g3, g4, g6, g7, g8
+from mobilesync.sim.checkers import conduct, g1, g2, g3, g4, g6, g7, g8, g9
 from mobilesync.sim.checkers.finding import Finding
 from mobilesync.sim.checkers.ledger import Ledger
 from mobilesync.sim.history import Fact
 
-CHECKERS = (g1.check, g2.check, g3.check, g4.check, g6.check, g7.check, g8.check, conduct.check)
+CHECKERS = (
+    g1.check,
+    g2.check,
+    g3.check,
+    g4.check,
+    g6.check,
+    g7.check,
+    g8.check,
+    g9.check,
+    conduct.check,
+)
 
 
 def check_all(history: Sequence[Fact]) -> list[Finding]:

@@ -74,10 +74,12 @@ class _Line:
 
     upto: int | None = None
     epoch: int = 0
-    begun: OplogName | None = None
-    """The highest oplog whose handler was called."""
-    is_done: dict[OplogName, bool] = field(default_factory=dict)
-    """Called oplogs, and whether that call needs no other."""
+    begun: tuple[int, int] | None = None
+    """(epoch, id) of the last oplog whose handler was called, in the epoch of its save."""
+    done: dict[OplogName, int] = field(default_factory=dict)
+    """How many calls that need no other were made for an oplog."""
+    copies: int = 1
+    """How often an oplog may come: once more after each reset that brings some again."""
     finished: OplogName | None = None
     """Finished, not known to be marked: after a kill it may be called again."""
 
@@ -137,7 +139,7 @@ class _Follower:
         for line in self._device(fact.device).lines.values():
             if not self._marks and line.finished is not None:
                 # Killed after the end, perhaps before the mark: only the last one can be.
-                line.is_done[line.finished] = False
+                line.done[line.finished] -= 1
             line.finished = None
 
     def _save(self, fact: h.Saved) -> Iterator[Finding]:
@@ -156,8 +158,9 @@ class _Follower:
         line = self._device(fact.device).line(fact.channel)
         line.upto, line.epoch = fact.floor, fact.epoch
         if fact.reason in _AGAIN:
-            line.begun = line.finished = None
-            line.is_done.clear()
+            # What was saved before it is still handled, so both copies may be called.
+            line.copies += 1
+            line.begun = None
 
     def _check_whole(
         self,
@@ -183,30 +186,26 @@ class _Follower:
     def _begin(self, fact: h.HandlerBegan) -> Iterator[Finding]:
         line = self._device(fact.device).line(fact.channel)
         name = self._name(fact)
-        if line.is_done.get(name):
+        if line.done.get(name, 0) >= line.copies:
             sentence = f"{fact.device}: the finished call for {name} was repeated"
             yield Finding("G2", fact.at_ms, sentence)
-        if line.begun is not None and _rank(name) < _rank(line.begun):
+        # Epochs only grow, and what was saved in an older one is handled before.
+        rank = (fact.epoch, fact.id)
+        if line.begun is not None and rank < line.begun:
             sentence = f"{fact.device}: handler called for {name} after {line.begun}"
             yield Finding("G2", fact.at_ms, sentence)
         else:
-            line.begun = name
-        line.is_done[name] = False
+            line.begun = rank
 
     def _finish(self, fact: h.HandlerFinished | h.Marked, *, is_marked: bool) -> None:
         line = self._device(fact.device).line(fact.channel)
-        name = self._name(fact)
-        line.finished = name
-        line.is_done[name] = line.is_done.get(name, False) or is_marked
+        name = line.finished = self._name(fact)
+        if is_marked:
+            line.done[name] = line.done.get(name, 0) + 1
 
     def _name(self, fact: h.HandlerBegan | h.HandlerFinished | h.Marked) -> OplogName:
         epoch = fact.epoch or self._epoch
         return self._ledger.origin(fact.channel, epoch, fact.id)
-
-
-def _rank(name: OplogName) -> tuple[int, int]:
-    """Epochs only grow."""
-    return (name.epoch, name.id)
 
 
 def _check_ascending(fact: h.Pushed | h.Saved, ids: list[int]) -> Iterator[Finding]:

@@ -1,0 +1,32 @@
+"""Each planted bug is caught within a few seeds, by a checker of a guarantee that it breaks."""
+
+import functools
+
+import pytest
+
+from mobilesync.sim import Report, SimOptions, run_seed
+from mobilesync.sim.plants import PLANTS
+
+SEEDS_MAX = 12
+
+
+@functools.cache
+def healthy(seed: int) -> Report:
+    return run_seed(seed)
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_caught_and_only_because_of_the_plant(plant: str) -> None:
+    wanted = PLANTS[plant].guarantees
+    for seed in range(SEEDS_MAX):
+        report = run_seed(seed, SimOptions(plant=plant))
+        if report.guarantees() & wanted:
+            assert report.trace_tail, "a failing seed shows the end of its trace"
+            assert healthy(seed).findings == ()
+            return
+    pytest.fail(f"{plant} was not caught by {sorted(wanted)} within {SEEDS_MAX} seeds")
+
+
+def test_every_guarantee_that_is_checked_has_a_plant() -> None:
+    planted = frozenset().union(*(plant.guarantees for plant in PLANTS.values()))
+    assert planted >= {"G1", "G2", "G3", "G4", "G6", "G7", "G8", "G9"}

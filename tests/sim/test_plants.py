@@ -1,0 +1,17 @@
+"""A plant patches the engine while its seed runs, and not a moment longer."""
+
+from mobilesync.engine import login
+from mobilesync.sim import SimOptions, run_seed
+from mobilesync.sim.plants import PLANTS, Plant
+
+
+def test_patches_are_undone() -> None:
+    before = vars(login)["resume"]
+    run_seed(0, SimOptions(plant="reset-omitted"))
+    assert vars(login)["resume"] is before
+
+
+def test_every_plant_says_what_it_breaks() -> None:
+    for plant in PLANTS.values():
+        assert plant.guarantees
+        assert plant.__doc__ != Plant.__doc__

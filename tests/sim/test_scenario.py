@@ -1,0 +1,17 @@
+"""Seeds draw different scenarios, and all kinds of faults are reached."""
+
+import random
+
+from mobilesync.sim.scenario import FAULT_KINDS, scenario
+
+
+def test_a_seed_is_a_scenario() -> None:
+    assert scenario(random.Random(7)) == scenario(random.Random(7)) != scenario(random.Random(8))
+
+
+def test_every_kind_of_fault_comes_up_and_some_seeds_have_none() -> None:
+    drawn = [scenario(random.Random(seed)) for seed in range(100)]
+    assert frozenset().union(*(each.faults for each in drawn)) == set(FAULT_KINDS)
+    assert any(not each.faults for each in drawn)
+    assert {len(each.apps) for each in drawn} == {1, 2}
+    assert all(each.devices for each in drawn)
