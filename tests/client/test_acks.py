@@ -75,6 +75,14 @@ async def test_what_may_not_be_said_is_said_later() -> None:
     assert [each.biz for each in server.heard[1].acked] == ["CHAT"]
 
 
+async def test_what_was_forgotten_meanwhile_is_not_said() -> None:
+    server = Server()
+    server.save(push(0, 1), push(0, 1, target="everyone"))
+    server.store.forget("user:alice")
+    server.acks.flush()
+    assert [each.target for each in server.heard[0].acked] == ["everyone"]
+
+
 async def test_a_stuck_link_gets_no_more_acks() -> None:
     server = Server()
     server.stream.stuck.clear()

@@ -452,6 +452,8 @@ async def test_what_died_too_often_is_parked_at_the_start() -> None:
         assert bench.store.take(CHAT) is not None
     bench = Bench(sql)
     bench.dispatcher.start()
+    assert bench.told == []
+    await asyncio.sleep(0)
     assert [each.parked.oplog.id for each in bench.told if isinstance(each, Parked)] == [1]
 
 

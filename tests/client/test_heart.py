@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mobilesync.client.heart import Heart, continued
-from mobilesync.protocol.heartbeat import Rhythm, deadline_s, rhythm
+from mobilesync.client.heart import UNLEARNED, Heart, continued
+from mobilesync.protocol.heartbeat import Rhythm, deadline_s
 from mobilesync.protocol.limits import BEAT_S_MAX
 
 
@@ -64,7 +64,11 @@ class Body:
     def __init__(self, beat_min_s: int = 60, beat_max_s: int = 540) -> None:
         self.pings: list[int] = []
         self.deaths = 0
-        self.heart = Heart(rhythm(beat_min_s, beat_max_s), 10, self.pings.append, self.die)
+        self.bounds = (beat_min_s, beat_max_s)
+        self.heart = Heart(UNLEARNED, 10, self.pings.append, self.die)
+
+    def start(self) -> None:
+        self.heart.start(*self.bounds)
 
     def die(self) -> None:
         self.deaths += 1
@@ -72,7 +76,7 @@ class Body:
 
 def test_it_beats_when_due_and_grows_with_answers(timers: Timers) -> None:
     body = Body()
-    body.heart.start()
+    body.start()
     timers.pass_(59)
     assert body.pings == []
     for seconds in (1, 60, 60):
@@ -85,7 +89,7 @@ def test_it_beats_when_due_and_grows_with_answers(timers: Timers) -> None:
 
 def test_it_never_comes_later_than_it_announced(timers: Timers) -> None:
     body = Body()
-    body.heart.start()
+    body.start()
     announced_s, last_s = 0.0, 0.0
     for _ in range(200):
         before = len(body.pings)
@@ -103,7 +107,7 @@ def test_it_never_comes_later_than_it_announced(timers: Timers) -> None:
 def test_silence_after_a_ping_is_death_and_is_remembered(timers: Timers) -> None:
     body = Body()
     body.heart.pace = Rhythm(60, 540, 180)
-    body.heart.start()
+    body.start()
     timers.pass_(180)
     assert (len(body.pings), body.deaths) == (1, 0)
     timers.pass_(10)
@@ -116,7 +120,7 @@ def test_silence_after_a_ping_is_death_and_is_remembered(timers: Timers) -> None
 
 def test_anything_heard_is_life_but_only_a_pong_lets_it_grow(timers: Timers) -> None:
     body = Body()
-    body.heart.start()
+    body.start()
     for _ in range(9):
         timers.pass_(60)
         body.heart.heard(pong=False)
@@ -128,7 +132,7 @@ def test_anything_heard_is_life_but_only_a_pong_lets_it_grow(timers: Timers) -> 
 
 def test_while_deaf_silence_proves_nothing_and_it_goes_on_beating(timers: Timers) -> None:
     body = Body()
-    body.heart.start()
+    body.start()
     body.heart.deafen(True)
     timers.pass_(300)
     assert body.deaths == 0
@@ -138,11 +142,24 @@ def test_while_deaf_silence_proves_nothing_and_it_goes_on_beating(timers: Timers
     assert body.deaths == 1
 
 
+def test_an_unread_pong_gets_its_time_after_deafness(timers: Timers) -> None:
+    body = Body()
+    body.start()
+    timers.pass_(60)
+    body.heart.deafen(True)
+    timers.pass_(9)
+    body.heart.deafen(False)
+    timers.pass_(9)
+    body.heart.heard(pong=True)
+    timers.pass_(20)
+    assert body.deaths == 0
+
+
 def test_a_beat_on_demand_tests_the_link_once(timers: Timers) -> None:
     body = Body()
     body.heart.beat()
     assert body.pings == []
-    body.heart.start()
+    body.start()
     body.heart.beat()
     body.heart.beat()
     assert len(body.pings) == 1
@@ -153,9 +170,9 @@ def test_a_beat_on_demand_tests_the_link_once(timers: Timers) -> None:
 
 
 def test_what_was_learned_goes_into_the_next_session_within_its_bounds() -> None:
-    assert continued(None, 60, 540).interval_s == 60
-    learned = continued(None, 60, 540).lost()
+    assert continued(UNLEARNED, 60, 540).interval_s == 60
+    learned = continued(UNLEARNED, 60, 540).lost()
     assert continued(learned, 30, 45).interval_s == 45
     assert continued(learned, 100, 540).interval_s == 100
-    assert continued(None, 0, 0).interval_s == 1
-    assert continued(None, 10_000, 20_000).interval_s == BEAT_S_MAX
+    assert continued(UNLEARNED, 0, 0).interval_s == 1
+    assert continued(UNLEARNED, 10_000, 20_000).interval_s == BEAT_S_MAX

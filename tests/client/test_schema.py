@@ -65,6 +65,13 @@ def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
     sql.close()
 
 
+def test_nobody_else_reads_it(tmp_path: Path) -> None:
+    sql = prepared(tmp_path / "store.sqlite")
+    for file in tmp_path.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file.name
+    sql.close()
+
+
 def test_an_app_may_keep_its_own_tables_in_the_file(tmp_path: Path) -> None:
     sql = sqlite3.connect(tmp_path / "store.sqlite")
     sql.execute("CREATE TABLE mine (a)")

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mobilesync.client import Connected, Paused, Waiting
-from mobilesync.client.events import ChannelReset, ReceivedNotice
+from mobilesync.client.events import ChannelReset, ReceivedNotice, ReceivedOplog
 from mobilesync.client.options import ClientOptions
+from mobilesync.client.transaction import Transaction
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codec import encode
 from mobilesync.protocol.codes import CloseCode, ResetReason
@@ -301,6 +302,29 @@ async def test_a_half_open_link_is_noticed() -> None:
         assert "Ping" in waiting.why
         await (await script.accept()).welcome()
         await client.connected(5)
+
+
+async def test_a_long_transaction_is_no_half_open_link() -> None:
+    options = ClientOptions(pong_timeout_s=0.01, ack_delay_s=0.001)
+    script, started, release = Script(), asyncio.Event(), asyncio.Event()
+    async with client_of(script, options=options) as client:
+
+        @client.on("PAY", transactional=True)
+        async def pay(_: ReceivedOplog, tx: Transaction) -> None:
+            tx.execute("SELECT 1")
+            started.set()
+            await release.wait()
+
+        talk = await script.accept()
+        await talk.welcome(push(0, 1, biz="PAY"))
+        await started.wait()
+        talk.say(push(0, 1))
+        await asyncio.sleep(0.005)
+        client.foreground()
+        await asyncio.sleep(0.03)
+        release.set()
+        await eventually(lambda: client.stats().received == 2)
+        assert script.connects == 1
 
 
 async def test_a_server_that_says_nothing_is_left() -> None:

@@ -85,6 +85,9 @@ class Acks:
             await stream.drain()
 
     def _news(self, channel: Channel) -> Acked | None:
+        if not self._store.holds(channel):
+            # Its user was forgotten meanwhile.
+            return None
         point = self._store.point(channel)
         now = (point.received, point.processed)
         if self._said.get(channel) == now:

@@ -21,12 +21,12 @@ from mobilesync.client.errors import (
     TokenFailed,
 )
 from mobilesync.client.events import ClientEvent, Connected, Connecting, Paused, Stopped, Waiting
+from mobilesync.client.heart import UNLEARNED
 from mobilesync.client.inbox import Channel
 from mobilesync.client.reconnect import Ended, Reconnect, Wait
 from mobilesync.client.session import Profile, Session, Surroundings, is_full, room
 from mobilesync.client.stream import Stream
 from mobilesync.protocol.codes import MEANINGS, CloseCode, Reaction, reaction
-from mobilesync.protocol.heartbeat import Rhythm
 
 _log = logging.getLogger("mobilesync.client")
 
@@ -62,7 +62,7 @@ class Connector:
         self._clock = clock
         self._told = told
         self._session: Session | None = None
-        self._learned: Rhythm | None = None
+        self._learned = UNLEARNED
         self._nudged = asyncio.Event()
         self._changed = asyncio.Event()
         self._acks = 0
@@ -156,8 +156,8 @@ class Connector:
     @property
     def beat_interval_s(self) -> int:
         """The heartbeat interval; 0 before the first session."""
-        pace = self._learned if self._session is None else self._session.pace
-        return 0 if pace is None else pace.interval_s
+        pace = self._learned if self._session is None else self._session.heart.pace
+        return pace.interval_s if self.connects else 0
 
     def farewell(self) -> Stream | None:
         """End the session in good order, and give its stream, if there is one. Call before
@@ -219,7 +219,7 @@ class Connector:
         finally:
             self._session = None
             self._acks += session.acks.sent
-            self._learned = session.pace
+            self._learned = session.heart.pace
         return ended.of_session(self._lasted_s(), session.belonging.token)
 
     def _lasted_s(self) -> float:

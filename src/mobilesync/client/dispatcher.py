@@ -41,6 +41,8 @@ _log = logging.getLogger("mobilesync.client")
 TURN_ROWS_MAX = 32
 """Rows of one channel before others get its place."""
 _ERROR_CHARS_MAX = 500
+_TROUBLE_FAILURES = 4
+"""A store that cannot write is waited for as long as a handler that failed so often."""
 _DOUBLINGS_MAX = 30
 
 
@@ -84,7 +86,8 @@ class Dispatcher:
         """Handle what an earlier run left behind, and whatever comes. Raises store errors."""
         now_ms = self._clock.wall_ms()
         for parked in self._store.recover(self._options.attempts_max, now_ms):
-            self._told(Parked(parked))
+            # Later: the app registers its listeners right after it has started the client.
+            asyncio.get_running_loop().call_soon(self._told, Parked(parked))
         self._open = True
         self.wake(self._store.waiting())
 
@@ -165,7 +168,7 @@ class Dispatcher:
                 async with self._gate:
                     row = self._store.take(channel)
             except StoreUnavailable as error:
-                self._rest(channel, 1, str(error))
+                self._rest(channel, _TROUBLE_FAILURES, str(error))
                 return
             if row is None:
                 self._backlog.pop(channel, None)
@@ -181,7 +184,7 @@ class Dispatcher:
                 marked = await self._call(row, handler)
             except StoreUnavailable as unavailable:
                 # The device's trouble and not the handler's: it does not count.
-                self._rest(row.channel, 1, str(unavailable))
+                self._rest(row.channel, _TROUBLE_FAILURES, str(unavailable))
                 return False
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -245,7 +248,7 @@ class Dispatcher:
                 else:
                     self._store.fail(row.key, error, now_ms if final else None)
         except StoreUnavailable as unavailable:
-            self._rest(row.channel, 1, str(unavailable))
+            self._rest(row.channel, _TROUBLE_FAILURES, str(unavailable))
             return False
         if not final:
             self._rest(row.channel, failures, error)

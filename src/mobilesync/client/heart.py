@@ -17,13 +17,14 @@ from dataclasses import replace
 from mobilesync.protocol.heartbeat import Rhythm, rhythm
 from mobilesync.protocol.limits import BEAT_S_MAX
 
+UNLEARNED = rhythm(1, BEAT_S_MAX)
+"""The pace before the first session."""
 
-def continued(learned: Rhythm | None, beat_min_s: int, beat_max_s: int) -> Rhythm:
+
+def continued(learned: Rhythm, beat_min_s: int, beat_max_s: int) -> Rhythm:
     """What was learned in earlier sessions, inside the bounds of this one."""
     beat_min_s = max(1, min(beat_min_s, BEAT_S_MAX))
     beat_max_s = max(beat_min_s, min(beat_max_s, BEAT_S_MAX))
-    if learned is None:
-        return rhythm(beat_min_s, beat_max_s)
     interval_s = min(max(learned.interval_s, beat_min_s), beat_max_s)
     return replace(learned, beat_min_s=beat_min_s, beat_max_s=beat_max_s, interval_s=interval_s)
 
@@ -33,13 +34,14 @@ class Heart:
 
     def __init__(
         self,
-        pace: Rhythm,
+        learned: Rhythm,
         pong_timeout_s: float,
         ping: Callable[[int], None],
         dead: Callable[[], None],
     ) -> None:
-        """`ping(next_beat_s)` sends a Ping; `dead()` ends the link. Neither may raise."""
-        self.pace = pace
+        """`learned` is the pace of the session before. `ping(next_beat_s)` sends a Ping;
+        `dead()` ends the link. Neither may raise."""
+        self.pace = learned
         self._pong_timeout_s = pong_timeout_s
         self._ping = ping
         self._dead = dead
@@ -52,12 +54,20 @@ class Heart:
 
     @property
     def next_beat_s(self) -> int:
-        """The longest time that may pass until the next Ping."""
+        """The longest time that may pass until the next Ping; 0 when that is not known yet."""
+        if self._timer is None:
+            return 0
         longest = max(self.pace.interval_s, self.pace.answered().interval_s)
         return min(BEAT_S_MAX, longest + int(self._pong_timeout_s) + 1)
 
-    def start(self) -> None:
-        """Begin to wait for the first beat."""
+    @property
+    def started(self) -> bool:
+        """Whether it beats."""
+        return self._timer is not None
+
+    def start(self, beat_min_s: int, beat_max_s: int) -> None:
+        """Begin to wait for the first beat, within the bounds that Welcome gave."""
+        self.pace = continued(self.pace, beat_min_s, beat_max_s)
         self._wait(self.pace.interval_s, self.beat)
 
     def stop(self) -> None:
@@ -86,8 +96,11 @@ class Heart:
             self._wait(self.pace.interval_s, self.beat)
 
     def deafen(self, deaf: bool) -> None:
-        """While nothing is read on purpose, silence proves nothing."""
+        """While nothing is read on purpose, silence proves nothing. Afterwards a Pong that lies
+        there unread gets its full time to be read."""
         self._deaf = deaf
+        if not deaf and self._waiting and self._timer is not None:
+            self._wait(self._pong_timeout_s, self._silent)
 
     def _silent(self) -> None:
         if self._deaf:

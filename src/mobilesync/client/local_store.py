@@ -58,13 +58,10 @@ class LocalStore:
         """
         self._database = Database(database, app, device)
         try:
-            self._load()
+            channels = self._database.rows("SELECT * FROM mobilesync_channel")
         except BaseException:
             self.close()
             raise
-
-    def _load(self) -> None:
-        channels = self._database.rows("SELECT * FROM mobilesync_channel")
         self._points = {
             (biz, target): _Point(channel, epoch, received)
             for channel, biz, target, epoch, received in channels
@@ -89,6 +86,10 @@ class LocalStore:
     def points(self, targets: Collection[str]) -> list[SyncPoint]:
         """The sync points of the channels of `targets`."""
         return [self.point(each) for each in self._points if each[1] in targets]
+
+    def holds(self, channel: Channel) -> bool:
+        """Whether the channel has a sync point."""
+        return channel in self._points
 
     def point(self, channel: Channel) -> SyncPoint:
         """The sync point of a channel that has one."""

@@ -79,8 +79,11 @@ def translated() -> Iterator[None]:
 def connect(path: str | Path) -> sqlite3.Connection:
     """An SQLite connection to `path` that prepare() accepts."""
     try:
+        if str(path) != ":memory:":
+            # What was pushed is the user's alone; SQLite gives its other files the same mode.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         hint = "check that the folder exists and may be written"
         raise StoreRefused(f"the local store cannot be opened: {error}", hint=hint) from error
 

@@ -16,14 +16,15 @@ Invariants:
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from mobilesync.client.acks import Acks
 from mobilesync.client.belonging import Belonging
 from mobilesync.client.errors import ClientStopped, LinkLost, StoreUnavailable
 from mobilesync.client.events import Connected, Paused, ReceivedNotice
-from mobilesync.client.heart import Heart, continued
+from mobilesync.client.heart import Heart
 from mobilesync.client.inbox import Channel
 from mobilesync.client.local_store import LocalStore, PushRefused
 from mobilesync.client.options import ClientOptions
@@ -76,7 +77,7 @@ class Session:
         user: str,
         token: str,
         foreground: bool,
-        learned: Rhythm | None,
+        learned: Rhythm,
         publish: Callable[[Connected | Paused], None],
     ) -> None:
         self._stream = stream
@@ -85,24 +86,19 @@ class Session:
         self._profile = profile
         self.belonging = Belonging(profile.device, user, token)
         self._foreground = self._said_foreground = foreground
-        self._learned = learned
         self._publish = publish
         self._connection = Connection(Role.CLIENT)
         self._welcome: m.Welcome | None = None
-        self._heart: Heart | None = None
         self._why = ""
         self._failure: Exception | None = None
+        silent = functools.partial(self.give_up, "the server did not answer a Ping in time")
+        self.heart = Heart(learned, surroundings.options.pong_timeout_s, self._ping, silent)
         self.acks = Acks(self._store, surroundings.options.ack_delay_s, self._send, self._may_say)
 
     @property
     def opened(self) -> bool:
         """Whether a Welcome has come."""
         return self._welcome is not None
-
-    @property
-    def pace(self) -> Rhythm | None:
-        """The heartbeat as far as it has been learned."""
-        return self._learned if self._heart is None else self._heart.pace
 
     async def run(self) -> Ended:
         """Converse to the end. Raises StoreDamaged, ClientStopped; the stream is closed then too.
@@ -140,8 +136,7 @@ class Session:
                 return Ended("the server sent no Welcome in time")
             return Ended(self._why or f"the link was lost: {error}")
         finally:
-            if self._heart is not None:
-                self._heart.stop()
+            self.heart.stop()
             if acking is not None:
                 acking.cancel()
             self._stream.close()
@@ -157,8 +152,8 @@ class Session:
         self._foreground = foreground
         if self.opened and not self._connection.closed():
             self._say_state()
-            if foreground and self._heart is not None:
-                self._heart.beat()
+            if foreground:
+                self.heart.beat()
 
     def farewell(self) -> Stream:
         """Say what is still to be said, and Close. The stream may need time to let it leave."""
@@ -218,8 +213,7 @@ class Session:
     def _say_state(self) -> None:
         if self._said_foreground != self._foreground:
             self._said_foreground = self._foreground
-            beat_s = 0 if self._heart is None else self._heart.next_beat_s
-            self._send(m.State(self._foreground, beat_s))
+            self._send(m.State(self._foreground, self.heart.next_beat_s))
 
     def _may_say(self, channel: Channel) -> bool:
         return self.opened and self.belonging.tells(channel[1])
@@ -253,8 +247,7 @@ class Session:
             if not data:
                 raise LinkLost("the server ended the connection")
             messages = self._connection.receive_data(data)
-            if self._heart is not None:
-                self._heart.heard(pong=any(isinstance(each, m.Pong) for each in messages))
+            self.heart.heard(pong=any(isinstance(each, m.Pong) for each in messages))
             if messages:
                 return messages
 
@@ -292,21 +285,14 @@ class Session:
             await self._reset(reset, welcome.epoch, answer=True)
         self._welcome = welcome
         self.belonging.answered()
-        if self._heart is None:
-            self._begin_to_beat(welcome)
+        if not self.heart.started:
+            self.heart.start(welcome.beat_min_s, welcome.beat_max_s)
         self._say_state()
         if self.belonging.due():
             self._bind()
             return
         self.acks.moved(())
         self._publish(self._connected(welcome))
-
-    def _begin_to_beat(self, welcome: m.Welcome) -> None:
-        pace = continued(self._learned, welcome.beat_min_s, welcome.beat_max_s)
-        timeout_s = self._around.options.pong_timeout_s
-        silent = functools.partial(self.give_up, "the server did not answer a Ping in time")
-        self._heart = Heart(pace, timeout_s, self._ping, silent)
-        self._heart.start()
 
     def _connected(self, welcome: m.Welcome) -> Connected:
         return Connected(self.belonging.user, welcome.session, welcome.epoch)
@@ -315,7 +301,7 @@ class Session:
         if not pushes:
             return
         assert self._welcome is not None, "the transition table lets no Push in before Welcome"
-        async with self._around.gate:
+        async with self._saving():
             # Only now: the user may have changed while somebody else had the gate.
             pushes = [each for each in pushes if self.belonging.takes(each.target)]
             if not pushes:
@@ -327,12 +313,22 @@ class Session:
         self._around.saved(channels, count)
         await self._wait_for_room()
 
+    @asynccontextmanager
+    async def _saving(self) -> AsyncIterator[None]:
+        """Hold the store. While a transactional handler has it, nothing is read: not a Pong."""
+        self.heart.deafen(True)
+        try:
+            async with self._around.gate:
+                yield
+        finally:
+            self.heart.deafen(False)
+
     async def _reset(self, reset: m.Reset, epoch: int, *, answer: bool) -> None:
         if reset.epoch != epoch:
             raise ProtocolFault(CloseCode.INVALID_FIELD, "a Reset to another epoch")
         if answer and reset.target not in self.belonging.targets:
             raise ProtocolFault(CloseCode.INVALID_FIELD, "a Reset of another device's channel")
-        async with self._around.gate:
+        async with self._saving():
             if not answer and not self.belonging.takes(reset.target):
                 return
             self._store.reset(reset)
@@ -350,12 +346,11 @@ class Session:
     async def _wait_for_room(self) -> None:
         if not is_full(self._store, self._around.options):
             return
-        assert self._heart is not None
         assert self._welcome is not None
         self._publish(Paused("the inbox is full"))
-        self._heart.deafen(True)
+        self.heart.deafen(True)
         await room(self._store, self._around.options, self._around.room)
-        self._heart.deafen(False)
+        self.heart.deafen(False)
         self._publish(self._connected(self._welcome))
 
 
