@@ -36,6 +36,23 @@ def test_something_that_must_be_mended(cli: Cli, elsewhere: Path) -> None:
     assert "Something must be mended before it serves." in ended.out
 
 
+def test_the_whole_store_is_read_through(cli: Cli, elsewhere: Path) -> None:
+    assert "nothing to read yet" in cli("doctor", "--contents", "--data", "data").out
+    cli("key", "create", "somebody", "--data", "data")
+    ended = cli("doctor", "--contents", "--data", "data")
+    assert ended.code == 0
+    assert "all of it is whole" in ended.out
+    for file in (elsewhere / "data" / "store" / "rocksdb").glob("*.sst"):
+        file.write_bytes(b"x" * file.stat().st_size)
+    assert cli("doctor", "--contents", "--data", "data").code == 1
+
+
+def test_a_store_in_use_cannot_be_read_through(cli: Cli, served: ServerProcess) -> None:
+    ended = cli("doctor", "--contents", "--data", served.data)
+    assert ended.code == 1
+    assert "in use" in ended.out
+
+
 def test_while_the_server_runs(cli: Cli, served: ServerProcess) -> None:
     ended = cli("doctor", "--data", served.data)
     assert ended.code == 0

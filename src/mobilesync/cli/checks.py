@@ -16,7 +16,7 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,7 @@ from mobilesync.domain.errors import InvalidRequest, MobilesyncError, TokenRefus
 from mobilesync.engine.apps import App, KeyUrl
 from mobilesync.engine.clock import SystemClock
 from mobilesync.storage.embedded.folder import read_marker
+from mobilesync.storage.embedded.verify import verify
 from mobilesync.transports.certificates import CertificateFiles, server_tls_context
 from mobilesync.transports.jwks import FetchedKeys
 
@@ -133,6 +134,28 @@ def check_store(chosen: Configuration) -> Iterator[Finding]:
     if data.exists() and data.stat().st_mode & 0o007:
         hint = f"chmod 700 {data}"
         yield Finding(name, "warn", "everybody on this machine can read the stored oplogs", hint)
+
+
+def check_contents(data: Path, progress: Callable[[int], None]) -> Iterator[Finding]:
+    """Every row of the store; `progress` is called with how many were read."""
+    name = "contents"
+    folder = data / STORE_NAME
+    if not folder.exists():
+        yield Finding(name, "ok", "there is nothing to read yet")
+        return
+    try:
+        found = verify(folder, progress)
+    except MobilesyncError as error:
+        yield Finding(name, "fail", error.message, error.hint)
+        return
+    sentence = f"{found.oplogs} oplogs in {found.channels} channels, {found.points} sync points"
+    if not found.faults:
+        yield Finding(name, "ok", f"{sentence}; all of it is whole")
+        return
+    hint = "keep a copy of the folder, then restore a backup: mobilesync restore"
+    yield Finding(name, "fail", f"{sentence}; {found.faults} faults", hint)
+    for told in found.told:
+        yield Finding(name, "fail", told, hint)
 
 
 def check_disk(chosen: Configuration) -> Iterator[Finding]:

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from mobilesync.cli.checks import Finding, check_issuers, machine_findings
+from mobilesync.cli.checks import Finding, check_contents, check_issuers, machine_findings
 from mobilesync.cli.console import OUT, shown, write_json
 from mobilesync.cli.exit_codes import ExitCode
 from mobilesync.cli.options import config_option, configuration, data_option, json_option
+from mobilesync.cli.progress import rows_progress
 from mobilesync.cli.running import run_async
 from mobilesync.cli.setting import BadSetting
 
@@ -22,14 +23,16 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     Examples:
       mobilesync doctor
       mobilesync doctor --config /etc/mobilesync.toml --json
+      mobilesync doctor --contents
 
     Exits with 1 when a check has failed; warnings alone are no failure.
     """,
 )
+@click.option("--contents", is_flag=True, help="Read the whole store through; it must be stopped.")
 @config_option
 @data_option
 @json_option
-def command(config: Path | None, data: Path | None, as_json: bool) -> int:
+def command(contents: bool, config: Path | None, data: Path | None, as_json: bool) -> int:
     """Check the settings, the files and this machine, without changing anything.
 
     Each line says ok, warn or fail, and what to do about it. Fit for before the first start, and
@@ -48,6 +51,12 @@ def command(config: Path | None, data: Path | None, as_json: bool) -> int:
     for finding in run_async(check_issuers(chosen)):
         _show(finding, as_json)
         findings.append(finding)
+    if contents:
+        with rows_progress("Reading", quiet=as_json) as report:
+            found = list(check_contents(chosen.settings.data, report))
+        for finding in found:
+            _show(finding, as_json)
+        findings += found
     failed = any(finding.verdict == "fail" for finding in findings)
     if not as_json:
         OUT.print("Something must be mended before it serves." if failed else "It can serve.")

@@ -189,9 +189,10 @@ def _register(client: Client, listening: Listening, ended: "asyncio.Future[None]
 
     def show_state(event: ClientEvent) -> None:
         if isinstance(event, Stopped) and not ended.done():
+            who = "the server sent this device away" if event.code else "this device gave up"
             ended.set_exception(
                 CommandFailed(
-                    f"the server sent this device away: {shown(event.reason)}",
+                    f"{who}: {shown(event.reason)}",
                     hint=shown(event.hint),
                     code=f"CLOSED_{event.code}",
                     exit_code=ExitCode.REFUSED,

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from mobilesync.cli.console import ERR
 
@@ -21,3 +28,15 @@ def bytes_progress(label: str, *, quiet: bool) -> Iterator[Callable[[int, int], 
     with Progress(*columns, TimeRemainingColumn(), console=ERR, transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def rows_progress(label: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A count on standard error, for work whose end nobody knows; likewise."""
+    if quiet or not ERR.is_terminal:
+        yield lambda done: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:.0f} rows"))
+    with Progress(*columns, console=ERR, transient=True) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done: progress.update(task, completed=done)
