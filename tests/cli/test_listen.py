@@ -7,7 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from mobilesync.cli.development import require_development
+from mobilesync.cli import listen
+from mobilesync.cli.access import door_of
+from mobilesync.cli.development import Development, require_development
+from mobilesync.cli.failures import CommandFailed
+from mobilesync.cli.listen import Listening
+from mobilesync.client import (
+    ChannelReset,
+    ClientEvent,
+    Connecting,
+    Parked,
+    ParkedOplog,
+    ReceivedNotice,
+    ReceivedOplog,
+    Waiting,
+)
 from mobilesync.transports.certificates import fingerprint
 from tests.cli.conftest import COMMAND, Cli, ServerProcess, environment
 
@@ -123,3 +137,52 @@ def test_ids_cannot_leave_the_folder(cli: Cli, data: tuple[str, str]) -> None:
     assert len(cli("listen", "CHAT", *where).lines()) == 1
     stores = [path.name for path in (Path(data[1]) / "listen").glob("*up*.db")]
     assert stores == ["..%2fup%2fx.db"]
+
+
+def _listening(server: ServerProcess) -> Listening:
+    door = door_of(require_development(server.data))
+    return Listening(door, "demo", "u", "d", "token", ":memory:", ("CHAT",), 0, 0.0, False)
+
+
+def test_notices_and_resets(capsys: pytest.CaptureFixture[str]) -> None:
+    notice = ReceivedNotice("TYPING", "user:u", b"\xff[red]", 5)
+    reset = ChannelReset("CHAT", "user:u", 7, 3, 1, 9)
+    for as_json in (False, True):
+        listen._show_notice(notice, as_json)
+        listen._show_reset(reset, as_json)
+    listen._show_reset(ChannelReset("CHAT", "user:u", 7, 3, 5, 3), False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("TYPING  notice  (6 bytes)")
+    assert lines[1].endswith("CHAT user:u begins anew after #3")
+    assert json.loads(lines[2])["payload_base64"] == "/1tyZWRd"
+    assert json.loads(lines[3])["floor"] == 3
+    assert lines[4].endswith("CHAT user:u goes on")
+
+
+def test_what_becomes_of_the_connection(
+    served: ServerProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oplog = ReceivedOplog("CHAT", "user:u", 4, b"x")
+    events: tuple[ClientEvent, ...] = (
+        Connecting(1),
+        Connecting(2),
+        Waiting(None, "no [red] network"),
+        Parked(ParkedOplog(1, oplog, "it broke", 0)),
+    )
+    for event in events:
+        listen._say_state(event, _listening(served))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    assert told[0].startswith("connecting to 127.0.0.1 port ")
+    assert told[1] == "not connected: no [red] network; trying again by itself"
+    assert told[2] == "parked #4: it broke"
+
+
+@pytest.mark.parametrize("ms, text", [(9_999, "9999 ms"), (119_999, "119 s"), (120_000, "2 min")])
+def test_spans(ms: int, text: str) -> None:
+    assert listen._span(ms) == text
+
+
+def test_a_server_whose_apps_have_their_own_keys_needs_a_token() -> None:
+    with pytest.raises(CommandFailed, match="cannot sign"):
+        listen.development_token(Development(hs256_secret=""), "u", "d")
