@@ -397,7 +397,21 @@ async def test_claims_that_we_do_not_know_are_ignored() -> None:
 
 @pytest.mark.parametrize(
     "token",
-    ["", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c.d.e", "ä.b.c", "a b.c.d", "a.b.c=", "a.b.c\n"],
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b",
+        "a.b.c.d",
+        "a.b.c.d.e",
+        "ä.b.c",
+        "a b.c.d",
+        "a.b.c",
+        "YWI.YQ.abcde",
+        "a.b.c=",
+        "a.b.c\n",
+    ],
 )
 async def test_what_is_no_token(token: str) -> None:
     await _refused(token, CloseCode.TOKEN_INVALID)
