@@ -56,11 +56,15 @@ class Chronicle:
 
     def moments(self) -> list[Moment]:
         """All facts so far."""
-        return read_moments(self._path)
+        return read_moments(self._path)[0]
 
 
-def read_moments(path: Path) -> list[Moment]:
-    """The facts in a file that may still be written; none if it does not exist yet."""
+def read_moments(path: Path, begin: int = 0) -> tuple[list[Moment], int]:
+    """The facts in a file from `begin` on, and where it ends now. It may still be written, and
+    need not exist yet."""
     if not path.exists():
-        return []
-    return [from_line(line) for line in path.read_bytes().splitlines()]
+        return [], begin
+    with path.open("rb") as file:
+        file.seek(begin)
+        found = file.read()
+    return [from_line(line) for line in found.splitlines()], begin + len(found)

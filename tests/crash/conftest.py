@@ -74,11 +74,13 @@ class Figures:
         """Note the figures of a run."""
         counts = Counter(finding.guarantee for finding in findings)
         broken = ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
+        lost = sum("is gone" in finding.sentence for finding in findings)
         took_s = time.monotonic() - self._begin_s
         self.lines.append(
             f"{self._test}: in {took_s:.0f} s {campaign.server.kills} kills of the server,"
             f" {campaign.phones.kills} of the phones,"
-            f" {campaign.business.acknowledged} acknowledged, findings: {broken or 'none'}"
+            f" {campaign.business.acknowledged} acknowledged, {lost} of them lost;"
+            f" findings: {broken or 'none'}"
         )
 
 

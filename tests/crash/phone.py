@@ -83,6 +83,7 @@ class Phone:
         self._store = RecordedStore(
             store_path(folder, plan), app=door.app, device=plan.device, fate=fate
         )
+        self._is_closing = False
         self.troubles: list[str] = []
         """What must not happen to a client that does nothing wrong."""
         self._client = Client(
@@ -115,6 +116,7 @@ class Phone:
         await self._client.start()
 
     async def close(self) -> None:
+        self._is_closing = True
         await self._client.close()
         self._store.close()
 
@@ -130,7 +132,7 @@ class Phone:
         )
 
     def _changed(self, event: ClientEvent) -> None:
-        if isinstance(event, Stopped) and event.code:
+        if isinstance(event, Stopped) and not self._is_closing:
             self.troubles.append(f"{self._name} stopped: {event}")
 
     async def _handle(self, oplog: ReceivedOplog) -> None:

@@ -65,6 +65,8 @@ class Phones:
         self._door = door
         self._chronicle = chronicle
         self._process: asyncio.subprocess.Process | None = None
+        self._reached: set[tuple[str, str]] = set()
+        self._looked_at = 0
         folder.mkdir()
 
     @property
@@ -134,12 +136,17 @@ class Phones:
 
     def reached(self) -> set[tuple[str, str]]:
         """(device, message id) of all handler calls that have finished."""
-        facts = (fact for _, fact in read_moments(self._folder / "calls"))
-        return {(f.device, f.message_id) for f in facts if isinstance(f, h.HandlerFinished)}
+        if self._process is not None and self._process.returncode is not None:
+            raise AssertionError(f"the phones ended by themselves: {self.log_tail()}")
+        moments, self._looked_at = read_moments(self._folder / "calls", self._looked_at)
+        for _, fact in moments:
+            if isinstance(fact, h.HandlerFinished):
+                self._reached.add((fact.device, fact.message_id))
+        return self._reached
 
     def moments(self) -> list[Moment]:
         """What all lives have done. None may be going on."""
-        found = read_moments(self._folder / "calls")
+        found, _ = read_moments(self._folder / "calls")
         for plan in self.plans:
             if (path := store_path(self._folder, plan)).exists():
                 found += read_history(path)

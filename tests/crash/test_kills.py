@@ -16,9 +16,9 @@ from tests.crash.campaign import Campaign
 from tests.crash.conftest import ROUNDS, SEED, Figures
 from tests.crash.recorded_store import Death, Seam, When
 
-_LOAD = 20
+_LOAD = 15
 """Acknowledged items after which a round's load counts as load."""
-_WAIT_S = 1.0
+_WAIT_S = 0.7
 _START_S = 0.8
 _DEATHS = [
     (seam, when)

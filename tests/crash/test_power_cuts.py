@@ -17,8 +17,11 @@ from tests.crash.conftest import ROUNDS, SEED, DiskMaker, Figures
 from tests.crash.powercut import PowerCutDisk
 from tests.crash.powercut.disk import Model
 from tests.crash.powercut.survival import Survive
+from tests.crash.server_process import ServerFailed, ServerProcess
 
 SURVIVORS: tuple[Survive, ...] = ("subset", "none", "prefix")
+FIRST_SYNCS = (1, 4, 8, 13)
+"""After how many syncs of a first start the power fails; each start goes a little further."""
 _LOAD = 20
 _SYNCS_MAX = 25
 _WAIT_S = 0.5
@@ -103,3 +106,21 @@ async def test_a_server_that_does_not_sync_is_caught(
         findings = await campaign.findings()
     figures.of(campaign, findings)
     assert _lost(findings)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_first_start_that_is_cut_short_is_made_good_by_the_next(
+    tmp_path: Path, make_disk: DiskMaker
+) -> None:
+    disk = make_disk(model="strict")
+    server = ServerProcess(tmp_path / "server", disk.path / "data")
+    try:
+        for syncs in FIRST_SYNCS:
+            disk.arm(syncs, "subset", SEED + syncs)
+            with pytest.raises(ServerFailed):
+                await server.start()
+            disk.remount()
+        await server.start()
+    finally:
+        await server.abandon()

@@ -5,7 +5,8 @@ inode number; a directory handle is a listing made when it was opened. OSError b
 Nothing is cached by name or attribute, so that the kernel asks after a cut as well; cached pages
 are thrown away by whoever cuts (see __main__).
 
-Not here: fallocate, copy_file_range, locks (the kernel keeps them itself), symbolic links.
+Not here: access (without it the kernel grants all), fallocate, copy_file_range, locks (the kernel
+keeps them itself), symbolic links.
 """
 
 import errno
@@ -115,7 +116,7 @@ class PowerCutOperations(pyfuse3.Operations):
         rdev: int,
         ctx: RequestContext,
     ) -> EntryAttributes:
-        """A socket's name, or a file. A socket has no contents; what it leads to is the kernel's."""
+        """A socket's name, or a file. Who listens behind the name is the kernel's to know."""
         if not (stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
             raise FUSEError(errno.EPERM)
         return self._attributes(self._create(parent_inode, name, mode, ctx))
@@ -225,9 +226,6 @@ class PowerCutOperations(pyfuse3.Operations):
         told.f_files = told.f_ffree = told.f_favail = 1 << 20
         told.f_namemax = NAME_BYTES_MAX
         return told
-
-    async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
-        return True
 
     def _create(self, parent: int, name: bytes, mode: int, ctx: RequestContext) -> Node:
         node = self._disk.create(parent, name, mode & ~ctx.umask)
