@@ -7,6 +7,7 @@ from mobilesync.domain.conditions import Attributes, conditions
 from mobilesync.domain.oplog import Draft
 from mobilesync.engine import feed as feeding
 from mobilesync.engine.feed import Feed
+from mobilesync.engine.tail import Tail
 from mobilesync.protocol.codec import decode
 from mobilesync.protocol.messages import Push
 from mobilesync.storage.contract import Page
@@ -31,7 +32,7 @@ class Stock:
 
     def __init__(self, *, push_count: int = 500, push_bytes: int = 1 << 17) -> None:
         self.store = CountingStore(Disk((1,)))
-        self.feed = Feed(self.store, push_count=push_count, push_bytes=push_bytes)
+        self.feed = Feed(self.store, Tail(0), push_count=push_count, push_bytes=push_bytes)
         self.count = 0
 
     async def put(

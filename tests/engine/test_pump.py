@@ -1,6 +1,7 @@
 """The pump: everything in order to everybody, nobody forgotten, nobody served at others' cost."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -400,6 +401,27 @@ async def test_retention_that_overtakes_a_session_is_told_by_a_reset() -> None:
         assert (reset.floor, reset.reason) == (3, ResetReason.TRIMMED)
         assert device.got(*CHAT) == [b"1", b"4"]
         assert world.metrics.resets == 1
+
+
+@simulated
+async def test_what_retention_has_ended_is_missed_even_if_it_is_not_trimmed_yet() -> None:
+    for tail_bytes in (0, 1_000_000):
+        async with World(replace(options(), tail_bytes=tail_bytes)) as world:
+            await world.config("CHAT", retention_s=10)
+            device = await world.online()
+            await world.publish("user:u1", b"1")
+            await settle()
+            world.waker.deaf = True
+            await world.publish("user:u1", b"2", b"3")
+            await passes(20.0)
+            await world.publish("user:u1", b"4")
+            world.waker.deaf = False
+            world.waker.wake(APP, "user:u1")
+            await settle()
+            (reset,) = device.all(m.Reset)
+            assert isinstance(reset, m.Reset)
+            assert (reset.floor, reset.reason) == (3, ResetReason.TRIMMED)
+            assert device.got(*CHAT) == [b"1", b"4"]
 
 
 @simulated

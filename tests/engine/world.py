@@ -158,10 +158,17 @@ class DeafWaker(Waker):
 
 
 def options(**session: float) -> ServiceOptions:
-    """The defaults, but for some options of the session; nothing happens by itself for long."""
+    """The defaults, but for some options of the session; nothing happens by itself for long.
+
+    Without a tail, so that every push has to wait for the store: that is where the races are.
+    """
     made = replace(SessionOptions(), **session)  # type: ignore[arg-type]  # ints and floats alike
     return ServiceOptions(
-        PublisherLimits(), made, create_biz_on_first_use=True, sweep_interval_s=1e6
+        PublisherLimits(),
+        made,
+        create_biz_on_first_use=True,
+        tail_bytes=0,
+        sweep_interval_s=1e6,
     )
 
 

@@ -1,32 +1,23 @@
 """Parts of channels, ready to be pushed: each oplog is read and encoded once.
 
-Strategy: a page is what the store holds of a channel after an id, encoded for the wire. Pages of
-`everyone` channels are kept in a cache, bounded in pages and bytes, because all sessions want the
-same ones; a user's or a device's page is wanted once. A cached page is only used while the channel's head is the
-one it was read under, so a stale page cannot be served.
+Strategy: a page is what there is of a channel after an id, encoded for the wire: from the tail of
+what was just appended, else from the store. Pages of `everyone` channels are kept in a cache,
+bounded in pages and bytes, because all sessions want the same ones; a user's or a device's page is
+wanted once. A cached page is only used while the channel's head is the one it was read under, so
+a stale page cannot be served.
 """
 
 from collections import OrderedDict
 
-from msgspec import Struct
-
 from mobilesync.domain.channel import EVERYONE, Channel
 from mobilesync.domain.conditions import Attributes
-from mobilesync.domain.oplog import Oplog
-from mobilesync.protocol.codec import encode_oplog, encode_push
-from mobilesync.protocol.messages import PushedOplog
+from mobilesync.engine.tail import Encoded, Tail, encoded
+from mobilesync.protocol.codec import encode_push
 from mobilesync.storage.contract import Store
 
 CACHED_PAGES_MAX = 256
 CACHED_BYTES_MAX = 16 * 1024 * 1024
-"""Of oplogs as they are on the wire; with their payloads and whole frames about three times that."""
-
-
-class Encoded(Struct, frozen=True, gc=False):
-    """One oplog and its form on the wire."""
-
-    oplog: Oplog
-    wire: bytes
+"""Of oplogs as they are on the wire; payloads and whole frames make it three times that."""
 
 
 class FeedPage:
@@ -68,6 +59,21 @@ class FeedPage:
             and (encoded.oplog.conditions is None or encoded.oplog.conditions.admits(attributes))
         ]
 
+    def lapsed(self, now_ms: int) -> int:
+        """The highest id that retention has ended, and nothing before it still valid; or 0.
+
+        Such oplogs count as missed, whether or not the store has trimmed them yet.
+        """
+        highest = 0
+        if now_ms < self.ends_at_ms:
+            return highest
+        for each in self.oplogs:
+            if each.oplog.expires_at_ms > now_ms:
+                break
+            if each.oplog.expires_by_retention:
+                highest = each.oplog.id
+        return highest
+
     def frame(self, after: int, chosen: list[Encoded]) -> bytes:
         """The Push frame of `chosen` for a device that is at `after`."""
         whole = chosen is self.oplogs and after == self.after
@@ -81,10 +87,11 @@ class FeedPage:
 
 
 class Feed:
-    """Reads pages from the store."""
+    """Makes pages, from the tail or from the store."""
 
-    def __init__(self, store: Store, *, push_count: int, push_bytes: int) -> None:
+    def __init__(self, store: Store, tail: Tail, *, push_count: int, push_bytes: int) -> None:
         self._store = store
+        self._tail = tail
         self._count = push_count
         self._bytes = push_bytes
         self._pages: OrderedDict[tuple[Channel, int], tuple[int, FeedPage]] = OrderedDict()
@@ -99,13 +106,13 @@ class Feed:
         """
         if channel.target != EVERYONE:
             size, count = min(room[0], self._bytes), min(room[1], self._count)
-            return await self._read(channel, after, count, size)
+            return await self._read(channel, after, last, count, size)
         key = (channel, after)
         cached = self._pages.get(key)
         if cached is not None and cached[0] == last:
             self._pages.move_to_end(key)
             return cached[1]
-        page = await self._read(channel, after, self._count, self._bytes)
+        page = await self._read(channel, after, last, self._count, self._bytes)
         self._keep(key, last, page)
         return page
 
@@ -119,12 +126,27 @@ class Feed:
             _, (_, oldest) = self._pages.popitem(last=False)
             self._cached_bytes -= oldest.bytes
 
-    async def _read(self, channel: Channel, after: int, count: int, size: int) -> FeedPage:
+    async def _read(
+        self, channel: Channel, after: int, last: int, count: int, size: int
+    ) -> FeedPage:
+        fresh = self._tail.after(channel, after, last)
+        if fresh is not None:
+            return _page_of_tail(channel, after, fresh, count, size)
         page = await self._store.read(channel, after, count, size)
-        encoded = [Encoded(oplog, _wire(oplog)) for oplog in page.oplogs]
-        return FeedPage(channel, after, page.upto, page.floor, encoded)
+        oplogs = [encoded(oplog) for oplog in page.oplogs]
+        return FeedPage(channel, after, page.upto, page.floor, oplogs)
 
 
-def _wire(oplog: Oplog) -> bytes:
-    pushed = PushedOplog(oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id)
-    return encode_oplog(pushed)
+def _page_of_tail(
+    channel: Channel, after: int, fresh: list[Encoded], count: int, size: int
+) -> FeedPage:
+    """As `Store.read` would cut it. Nothing is missing between, so no floor can be above `after`."""
+    taken = 0
+    for taken, each in enumerate(fresh):
+        size -= len(each.oplog.payload)
+        if taken and (taken == count or size < 0):
+            break
+    else:
+        taken = len(fresh)
+    oplogs = fresh[:taken]
+    return FeedPage(channel, after, oplogs[-1].oplog.id if oplogs else after, 0, oplogs)

@@ -83,6 +83,8 @@ class ServiceOptions:
     session: SessionOptions = field(default_factory=SessionOptions)
     create_biz_on_first_use: bool = False
     pump_workers: int = 4
+    tail_bytes: int = 32 * KIB * KIB
+    """Memory for the newest oplogs, so that live devices cost no read of the store."""
     wheel_tick_s: float = 1.0
     sweep_interval_s: float = 5.0
     """One slice of the sweep; a whole sweep takes `sweep_slices` of them."""

@@ -30,7 +30,7 @@ from mobilesync.domain.errors import (
     TooLarge,
 )
 from mobilesync.domain.names import check_app, check_biz, check_message_id
-from mobilesync.domain.oplog import Appended, Draft
+from mobilesync.domain.oplog import Appended, Draft, oplog_of
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import Apps
 from mobilesync.engine.configs import SyncConfigs
@@ -229,6 +229,10 @@ class Publisher:
             return []
         try:
             answers = await self._store.append(drafts)
+            tail = self._sessions.tail
+            for draft, answer in zip(drafts, answers, strict=True):
+                if not answer.duplicate:
+                    tail.note(draft.channel, oplog_of(draft, answer.id))
         except asyncio.CancelledError:
             task = asyncio.get_running_loop().create_task(self._follow(drafts))
             self._followed.add(task)

@@ -170,9 +170,11 @@ class Pump:
         # A page that brings nothing ends it too, or a store whose reads lag would make this spin.
         if page.upto >= session.behind[channel] or page.upto == page.after:
             del session.behind[channel]
-        if page.floor > cursor.read and cursor.told > 0:
-            frames.append((channel.target, self._reset(session, channel, cursor, page.floor)))
-        chosen = page.choose(session.attributes, self._clock.wall_ms())
+        now_ms = self._clock.wall_ms()
+        floor = max(page.floor, page.lapsed(now_ms))
+        if floor > cursor.read and cursor.told > 0:
+            frames.append((channel.target, self._reset(session, channel, cursor, floor)))
+        chosen = page.choose(session.attributes, now_ms)
         if not chosen:
             cursor.read = max(cursor.read, page.upto)
             if cursor.read > cursor.told:

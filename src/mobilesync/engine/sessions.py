@@ -21,6 +21,7 @@ from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.options import ServiceOptions
 from mobilesync.engine.pump import Pump
 from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
+from mobilesync.engine.tail import Tail
 from mobilesync.engine.ticker import pause
 from mobilesync.engine.waker import Waker
 from mobilesync.engine.wheel import Wheel
@@ -60,7 +61,8 @@ class Sessions:
         self._by_device: dict[tuple[str, str], Session] = {}
         self._logins = Logins(store, authenticator, self, options.session.logins_max)
         size = options.session
-        feed = Feed(store, push_count=size.push_count, push_bytes=size.push_bytes)
+        self.tail = Tail(options.tail_bytes)
+        feed = Feed(store, self.tail, push_count=size.push_count, push_bytes=size.push_bytes)
         self.pump = Pump(
             store,
             feed,

@@ -18,6 +18,7 @@ FAULT_KINDS = (
     "device_kill_at_seam", "reinstall", "switch_user", "background", "server_clock",
     "device_clock", "lost_answers", "slow_reads", "short_tokens", "late_handlers", "upgrade",
     "drain", "biz_offline", "device_close",
+    "device_disk_full", "token_trouble", "kick",
 )  # fmt: skip
 
 _FILLS_INBOX = {"late_handlers", "switch_user", "device_kill_at_seam"}
@@ -121,6 +122,7 @@ def _service(rng: random.Random) -> ServiceOptions:
         publisher=PublisherLimits(),
         session=session,
         pump_workers=rng.choice((1, 4)),
+        tail_bytes=rng.choice((0, 2_000, 1_000_000)),
         wheel_tick_s=1.0,
         sweep_interval_s=2.0,
         sweep_slices=5,

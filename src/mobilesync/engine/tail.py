@@ -1,0 +1,83 @@
+"""The newest oplogs, kept encoded in memory: what live devices want is what was just appended.
+
+Strategy: the publisher notes what it has appended, once it is durable; the feed asks here before it
+asks the store. An oplog never changes, so an entry is never stale; what is missing is read from the
+store. Bounded in bytes: the channel that was appended to longest ago goes first.
+
+Invariants:
+- a channel's entries have dense ids, ascending, and end with the newest one noted;
+- `bytes` is what all entries together take, and at most `bytes_max`.
+"""
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.oplog import Oplog
+from mobilesync.protocol.codec import encode_oplog
+from mobilesync.protocol.messages import PushedOplog
+
+CHANNEL_OPLOGS_MAX = 128
+ENTRY_OVERHEAD_BYTES = 400
+
+
+class Encoded(Struct, frozen=True, gc=False):
+    """One oplog and its form on the wire."""
+
+    oplog: Oplog
+    wire: bytes
+
+
+def encoded(oplog: Oplog) -> Encoded:
+    """`oplog` with its form on the wire, made once for all who get it."""
+    pushed = PushedOplog(oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id)
+    return Encoded(oplog, encode_oplog(pushed))
+
+
+class Tail:
+    """The newest oplogs of the channels that were appended to last."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._channels: OrderedDict[Channel, list[Encoded]] = OrderedDict()
+        self.bytes = 0
+
+    def note(self, channel: Channel, oplog: Oplog) -> None:
+        """`oplog` is durable now, and the newest of `channel`. An older one is passed over."""
+        entries = self._channels.get(channel)
+        if entries and oplog.id <= entries[-1].oplog.id:
+            return
+        if entries and oplog.id != entries[-1].oplog.id + 1:
+            # Something between was noted by nobody: what is dense begins anew.
+            self._drop(channel)
+            entries = None
+        if entries is None:
+            entries = self._channels[channel] = []
+        else:
+            self._channels.move_to_end(channel)
+        entry = encoded(oplog)
+        entries.append(entry)
+        self.bytes += _size(entry)
+        if len(entries) > CHANNEL_OPLOGS_MAX:
+            self.bytes -= _size(entries.pop(0))
+        while self.bytes > self._bytes_max:
+            self._drop(next(iter(self._channels)))
+
+    def after(self, channel: Channel, oplog_id: int, last: int) -> list[Encoded] | None:
+        """All of `channel` above `oplog_id` up to `last`, or None when the store must be asked."""
+        entries = self._channels.get(channel)
+        if not entries:
+            return None
+        first = entries[0].oplog.id
+        if oplog_id + 1 < first or entries[-1].oplog.id < last:
+            return None
+        return entries[oplog_id + 1 - first : last + 1 - first]
+
+    def _drop(self, channel: Channel) -> None:
+        for entry in self._channels.pop(channel):
+            self.bytes -= _size(entry)
+
+
+def _size(entry: Encoded) -> int:
+    return len(entry.oplog.payload) + len(entry.wire) + ENTRY_OVERHEAD_BYTES
