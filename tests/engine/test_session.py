@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -293,6 +294,23 @@ async def test_more_messages_than_allowed_end_the_session() -> None:
         assert not device.closed
         for _ in range(11):
             device.ping()
+        await settle()
+        assert device.close_code() is CloseCode.RATE_LIMITED
+
+
+@simulated
+async def test_more_bytes_than_allowed_end_the_session_even_if_nobody_knows_their_type() -> None:
+    unknown = msgspec.msgpack.encode([200, "x" * 1000])
+    frame = len(unknown).to_bytes(4) + unknown
+    async with World(options(bytes_per_s_max=4 * len(frame))) as world:
+        device = await world.online()
+        await passes(2.0)
+        assert device.session is not None
+        device.session.received(frame * 4)
+        await passes(1.0)
+        device.session.received(frame * 4)
+        assert not device.closed
+        device.session.received(frame)
         await settle()
         assert device.close_code() is CloseCode.RATE_LIMITED
 

@@ -136,8 +136,9 @@ async def read_oplogs(desk: Desk, request: Request[None, PageQuery]) -> OplogPag
     store = desk.service.store
     page = await store.read(channel, query.after, query.limit, PAGE_BYTES_MAX)
     head = (await store.heads(request.app, [query.target])).get(channel)
+    # The head was read last, so it is not below the page; only an `after` past the end is.
     last = head.last if head else 0
-    return OplogPage([_stored(oplog) for oplog in page.oplogs], page.upto, max(last, page.upto))
+    return OplogPage([_stored(oplog) for oplog in page.oplogs], min(page.upto, last), last)
 
 
 async def show_device(desk: Desk, request: Request[None, NoQuery]) -> Device:

@@ -126,7 +126,7 @@ class Logins:
                 await self._change_user(session, "", [])
 
     async def _greet(self, session: Session, hello: m.Hello) -> None:
-        version = negotiate(hello.version_min, hello.version_max)
+        session.version = negotiate(hello.version_min, hello.version_max)
         identity = await self._authenticator.verify(hello.token)
         _check_identity(identity, hello.user, hello.device)
         if session.has_ended():
@@ -144,7 +144,7 @@ class Logins:
             return
         session.phase = Phase.OPEN
         self._registry.admit(session)
-        self._welcome(session, version, points, heads)
+        self._welcome(session, points, heads)
 
     async def _change_user(
         self, session: Session, user: str, listed: Sequence[m.SyncPoint]
@@ -164,12 +164,11 @@ class Logins:
         self._registry.watch(session, session_targets(user, session.device))
         heads = await self._store.heads(session.app, new) if new else {}
         if not session.has_ended():
-            self._welcome(session, 1, points, heads)
+            self._welcome(session, points, heads)
 
     def _welcome(
         self,
         session: Session,
-        version: int,
         points: dict[Channel, SyncPoint],
         heads: dict[Channel, Head],
     ) -> None:
@@ -195,7 +194,7 @@ class Logins:
         house.metrics.resets += len(resets)
         options = house.options
         welcome = m.Welcome(
-            version,
+            session.version,
             lineage[-1],
             session.id,
             session.user,

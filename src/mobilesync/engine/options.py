@@ -59,6 +59,8 @@ class SessionOptions:
     ack_timeout_s: float = 30.0
     """A device that acks nothing for so long, with pushes under way, is slow."""
     messages_per_s_max: int = 200
+    bytes_per_s_max: int = 1024 * KIB
+    """From one device; the largest Hello is a quarter of it."""
     close_linger_s: float = 5.0
     """How long a closed link may take to send its last bytes."""
 

@@ -77,10 +77,11 @@ class Session:
     """One device's connection."""
 
     __slots__ = (
-        "app", "attributes", "behind", "changing", "commands", "conversation", "cursors", "device",
-        "dirty", "expires_at_ms", "foreground", "generation", "house", "id", "last_heard_s", "link",
-        "message_count", "message_second", "next_beat_s", "phase", "progress_at_s", "pumping",
-        "queued", "skipped", "started_s", "targets", "user", "window",
+        "app", "attributes", "behind", "changing", "commands", "conversation", "counted_bytes",
+        "counted_messages", "counted_second", "cursors", "device", "dirty", "expires_at_ms",
+        "foreground", "generation", "house", "id", "last_heard_s", "link", "next_beat_s", "phase",
+        "progress_at_s", "pumping", "queued", "skipped", "started_s", "targets", "user", "version",
+        "window",
     )  # fmt: skip
 
     def __init__(self, session_id: str, link: Link, house: House) -> None:
@@ -112,8 +113,8 @@ class Session:
         self.next_beat_s = 0
         self.expires_at_ms = 0
         self.started_s = self.last_heard_s = self.progress_at_s = now_s
-        self.message_second = 0
-        self.message_count = 0
+        self.version = 1
+        self.counted_second = self.counted_messages = self.counted_bytes = 0
 
     # From the transport ------------------------------------------------------------------
 
@@ -122,8 +123,9 @@ class Session:
         if self.phase is Phase.ENDED:
             return
         try:
+            self._count(0, len(data))
             for message in self.conversation.receive_data(data):
-                self._count_message()
+                self._count(1, 0)
                 self._take(message)
                 if self.has_ended():
                     return
@@ -254,14 +256,22 @@ class Session:
         # A session that is idle now may have pushes under way before its heartbeat is due.
         return min(due_s, now_s + options.ack_timeout_s)
 
-    def _count_message(self) -> None:
+    def _count(self, messages: int, size: int) -> None:
+        """Hold the device to its share: also of bytes, since messages of a type that nobody here
+        knows are passed over without being seen."""
         now_s = self.house.clock.monotonic_s()
-        self.last_heard_s = now_s
+        if messages:
+            self.last_heard_s = now_s
         second = int(now_s)
-        if second != self.message_second:
-            self.message_second, self.message_count = second, 0
-        self.message_count += 1
-        if self.message_count > self.house.options.messages_per_s_max:
+        if second != self.counted_second:
+            self.counted_second, self.counted_messages, self.counted_bytes = second, 0, 0
+        self.counted_messages += messages
+        self.counted_bytes += size
+        options = self.house.options
+        if (
+            self.counted_messages > options.messages_per_s_max
+            or self.counted_bytes > options.bytes_per_s_max
+        ):
             raise ProtocolFault(CloseCode.RATE_LIMITED)
 
     def _take(self, message: m.Message) -> None:
