@@ -38,7 +38,8 @@ def test_what_was_answered_survives_a_kill() -> None:
         assert await publish(built, "m2") == 2
 
     built = play(act)
-    assert [fact.lineage for fact in of_kind(built, h.ServerStarted)] == [(1,), (1,)]
+    first, second = of_kind(built, h.ServerStarted)
+    assert first.lineage == second.lineage
     assert len(of_kind(built, h.ServerKilled)) == 1
 
 
@@ -80,9 +81,9 @@ def test_a_restore_goes_back_under_a_new_epoch() -> None:
 
     built = play(act)
     (restored,) = of_kind(built, h.Restored)
-    assert restored.lineage == (1, 2)
+    assert len(set(restored.lineage)) == 2
     assert dict(restored.heads) == {CHANNEL: 1}
-    assert built.server.disk.lineage == (1, 2)
+    assert built.server.disk.lineage == restored.lineage
 
 
 def test_a_server_killed_while_it_starts_can_be_started_again() -> None:

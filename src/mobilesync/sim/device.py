@@ -10,9 +10,10 @@ Not here: when what happens (faults.py), the local store's seams (device_store.p
 import asyncio
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from mobilesync.client.client import Client
+from mobilesync.client.errors import ClientError
 from mobilesync.client.events import ReceivedNotice, ReceivedOplog
 from mobilesync.client.local_store import LocalStore
 from mobilesync.client.options import ClientOptions
@@ -32,8 +33,8 @@ DONE_TABLE = "CREATE TABLE IF NOT EXISTS done (target TEXT, epoch INTEGER, id IN
 HOUR_MS = 3_600_000
 
 
-class HandlerTrouble(Exception):
-    """What a simulated handler fails with."""
+class AppTrouble(Exception):
+    """What the app's own code fails with: a handler, or its token callable."""
 
 
 class SimDevice:
@@ -73,6 +74,7 @@ class SimDevice:
         self.late_s = 0.0
         """How late the next connect reaches the server."""
         self.token_ms = HOUR_MS
+        self.token_trouble = False
         self.handlers_late = False
         self.is_switching = False
 
@@ -221,11 +223,16 @@ class SimDevice:
     async def _switch(self, user: str) -> None:
         assert self.client is not None
         self._add(h.LoginBegan(self._now_ms(), self.name, user))
-        if user:
-            await self.client.login(user, self._token_source(user))
-        else:
-            await self.client.logout(self._token_source(user))
-        self.user = user
+        try:
+            if user:
+                await self.client.login(user, self._token_source(user))
+            else:
+                await self.client.logout(self._token_source(user))
+            self.user = user
+        except ClientError as error:
+            # Its contract: then nothing has changed.
+            self._chronicle.say(self.name, f"no change of user: {error}")
+        user = self.user
         self.is_switching = False
         self._add(h.LoggedIn(self._now_ms(), self.name, user))
 
@@ -233,10 +240,18 @@ class SimDevice:
         await client.close()
         self._loop.kill(process)
 
-    def _token_source(self, user: str) -> Callable[[], str]:
+    def fill_disk(self, is_full: bool) -> None:
+        """The device's disk takes no writes, or takes them again."""
+        if self.deadly is not None:
+            self.deadly.disk_is_full = is_full
+
+    def _token_source(self, user: str) -> Callable[[], Awaitable[str]]:
         return lambda: self._token(user)
 
-    def _token(self, user: str) -> str:
+    async def _token(self, user: str) -> str:
+        if self.token_trouble:
+            await pause(self._rng.random() * 60)
+            raise AppTrouble
         expires_at_ms = true_ms(self._loop) + self.token_ms
         return f"{self.plan.app}|{user}|{self.plan.device}|{expires_at_ms}"
 
@@ -269,12 +284,14 @@ class SimDevice:
         habit = oplog.payload[:1]
         if habit == b"s":
             await pause(self._rng.random() * 2)
+        if habit == b"h" and oplog.attempt == 1:
+            await pause(HOUR_MS / 1000)
         deadly = self.deadly
         if deadly is not None and deadly.at("handler", "inside"):
             deadly.die()
         if habit == b"p" or (habit == b"f" and oplog.attempt <= 2):
             self._add(h.HandlerFailed(self._now_ms(), self.name, channel, *named))
-            raise HandlerTrouble
+            raise AppTrouble
 
     def _finished(self, oplog: ReceivedOplog) -> None:
         channel = Channel(self.plan.app, oplog.biz, oplog.target)

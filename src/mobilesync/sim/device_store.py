@@ -36,6 +36,8 @@ class Deadly:
         self.process = process
         self.rng = rng
         self.armed: tuple[Seam, Moment] | None = None
+        self.disk_is_full = False
+        """While it is, no transaction can be made."""
 
     def at(self, seam: Seam, moment: Moment) -> bool:
         """Whether the process is to die here and now."""
@@ -45,6 +47,11 @@ class Deadly:
         """A dead process does nothing more. Raises ProcessDied."""
         if not self.process.alive:
             raise ProcessDied
+
+    def check_disk(self) -> None:
+        """Raises StoreUnavailable while the device's disk is full."""
+        if self.disk_is_full:
+            raise StoreUnavailable("no space left on the simulated device")
 
     def die(self) -> None:
         """Raises ProcessDied."""
@@ -110,6 +117,7 @@ class WatchedStore(LocalStore):
     @contextmanager
     def handling(self, key: int) -> Iterator[Transaction]:
         self._deadly.check_alive()
+        self._deadly.check_disk()
         with super().handling(key) as transaction:
             yield transaction
         self._note_marked([key])
@@ -126,6 +134,7 @@ class WatchedStore(LocalStore):
     def _seam(self, seam: Seam) -> Iterator[None]:
         deadly = self._deadly
         deadly.check_alive()
+        deadly.check_disk()
         if deadly.at(seam, "before"):
             deadly.die()
         if not deadly.at(seam, "inside"):

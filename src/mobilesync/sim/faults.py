@@ -91,6 +91,9 @@ class Faults:
             "drain": lambda: self._server.drain(self._rng.random() * 3),
             "biz_offline": self._toggle_biz,
             "device_close": self._close_device,
+            "device_disk_full": self._fill_device,
+            "token_trouble": self._trouble_tokens,
+            "kick": self._kick,
         }
 
     def begin(self) -> None:
@@ -148,6 +151,8 @@ class Faults:
         self._bury_dead()
         for device in self._devices:
             device.disarm()
+            device.fill_disk(False)
+            device.token_trouble = False
             device.token_ms = 86_400_000
             device.late_s = 0.0
             if device in self._returning:
@@ -301,6 +306,20 @@ class Faults:
         device = self._running()
         if device is not None:
             device.close()
+
+    def _fill_device(self) -> None:
+        device = self._running()
+        if device is not None:
+            device.fill_disk(True)
+            self._loop.call_later(self._rng.random() * 20, device.fill_disk, False)
+
+    def _trouble_tokens(self) -> None:
+        device = self._rng.choice(self._devices)
+        device.token_trouble = not device.token_trouble
+
+    def _kick(self) -> None:
+        plan = self._rng.choice(self._devices).plan
+        self._server.kick(plan.app, plan.device)
 
     def _kill_at_seam(self) -> None:
         device = self._running()

@@ -15,9 +15,11 @@ Invariants:
 
 import asyncio
 import heapq
+import sys
+import weakref
 from asyncio.events import _set_running_loop
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar, TypeVarTuple, cast
@@ -86,6 +88,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._running = False
         self._closed = False
         self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._generators: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+        self._dropped: list[AsyncGenerator[Any, Any]] = []
         self.on_killed: Callable[[Process], None] | None = None
         """Told when a process dies because its steps ran out."""
         self.failures: list[dict[str, Any]] = []
@@ -207,10 +211,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """End everything at once. Unfinished tasks are unwound, what they raise is dropped, and
         what they schedule never runs."""
         self._closed = True
-        for task in list(self._tasks):
-            coroutine = task.get_coro()
-            with suppress(BaseException):
-                cast("Coroutine[Any, Any, Any]", coroutine).close()
+        _set_running_loop(self)
+        try:
+            for task in list(self._tasks):
+                coroutine = task.get_coro()
+                with suppress(BaseException):
+                    cast("Coroutine[Any, Any, Any]", coroutine).close()
+            for generator in (*self._generators, *self._dropped):
+                with suppress(BaseException):
+                    generator.aclose().send(None)
+        finally:
+            _set_running_loop(None)
         # The tasks themselves stay pending; asyncio would warn of each when it is collected.
         self._ready.clear()
         self._timers.clear()
@@ -226,6 +237,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if self._closed:
             raise RuntimeError("the virtual loop is closed")
         self._running, self._stopping = True, False
+        hooks = sys.get_asyncgen_hooks()
+        # What a dead process leaves half done must not be finished by the garbage collector.
+        sys.set_asyncgen_hooks(self._generators.add, self._dropped.append)
         _set_running_loop(self)
         try:
             while not self._stopping and not is_done():
@@ -235,6 +249,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         finally:
             self._running = False
             _set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
 
     def _jump(self) -> bool:
         """Move time to the next timer and make all of that moment ready; False if there is none."""

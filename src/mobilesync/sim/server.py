@@ -29,7 +29,8 @@ from mobilesync.sim.links import Network, Wire
 from mobilesync.sim.loop import Process, VirtualLoop, pause
 from mobilesync.storage.memory import Disk
 
-FIRST_EPOCH = 1
+EPOCH_BITS = 48
+"""Epochs are random numbers, as those of the embedded store."""
 
 
 class NoAnswer(Exception):
@@ -111,11 +112,10 @@ class SimServer:
         self._lose_wakes = lose_wakes
         self._parts = parts
         self._lives = 0
-        self._last_epoch = FIRST_EPOCH
         self._callers: dict[asyncio.Future[list[Published]], None] = {}
         self.clock = SimClock(loop)
         self.habits = DiskHabits()
-        self.disk = Disk(lineage=(FIRST_EPOCH,))
+        self.disk = Disk(lineage=(rng.getrandbits(EPOCH_BITS),))
         self.process: Process | None = None
         self.store: SimStore | None = None
         self.service: Service | None = None
@@ -196,6 +196,12 @@ class SimServer:
             self.disk = await self.store.after_death(self._rng)
             self.store = None
 
+    def kick(self, app: str, device: str) -> None:
+        """End a device's session: it must log in anew."""
+        if self.is_up and self.service is not None and self.process is not None:
+            kick = self.service.sessions.kick
+            self._loop.context_of(self.process).run(kick, app, device, "kicked")
+
     def drain(self, spread_s: float) -> None:
         """End this life in good order, as SIGTERM does."""
         if self.is_up and self.process is not None and self.service is not None:
@@ -213,11 +219,11 @@ class SimServer:
 
     def restore(self, backup: Disk) -> None:
         """Between two lives: the disk becomes a copy of `backup`, under a new epoch."""
-        self._last_epoch += 1
+        epoch = self._rng.getrandbits(EPOCH_BITS)
         self.disk = copy_disk(backup)
-        self.disk.lineage = self._parts.restored_lineage(backup.lineage, self._last_epoch)
+        self.disk.lineage = self._parts.restored_lineage(backup.lineage, epoch)
         heads = tuple((channel, head.last) for channel, head in backup.heads.items())
-        lineage = (*backup.lineage, self._last_epoch)
+        lineage = (*backup.lineage, epoch)
         fact = h.Restored(self._chronicle.now_ms(), lineage, heads)
         self._chronicle.add(fact)
 

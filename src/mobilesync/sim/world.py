@@ -165,9 +165,9 @@ def _publication(world: World, app: str) -> Publication:
 
 def payload(world: World) -> bytes:
     """A payload whose first byte tells the simulated handler what to do: n for nothing special,
-    s to take some time, f to fail at first, p to fail always."""
+    s to take some time, f to fail at first, h to hang at first, p to fail always."""
     rng = world.rng
-    habit = rng.choice("nnnnnssf")
+    habit = rng.choice("nnnnnnnnnssssffh")
     if rng.random() < world.scenario.poison_share:
         habit = "p"
     size = rng.choice((0, 0, 0, 20, 300, 3000))

@@ -75,7 +75,7 @@ class _Line:
     upto: int | None = None
     epoch: int = 0
     begun: tuple[int, int] | None = None
-    """(epoch, id) of the last oplog whose handler was called, in the epoch of its save."""
+    """(era, id) of the last oplog whose handler was called, in the epoch of its save."""
     done: dict[OplogName, int] = field(default_factory=dict)
     """How many calls that need no other were made for an oplog."""
     copies: int = 1
@@ -189,8 +189,8 @@ class _Follower:
         if line.done.get(name, 0) >= line.copies:
             sentence = f"{fact.device}: the finished call for {name} was repeated"
             yield Finding("G2", fact.at_ms, sentence)
-        # Epochs only grow, and what was saved in an older one is handled before.
-        rank = (fact.epoch, fact.id)
+        # What was saved in an older epoch is handled before.
+        rank = (self._ledger.eras.get(fact.epoch, 0), fact.id)
         if line.begun is not None and rank < line.begun:
             sentence = f"{fact.device}: handler called for {name} after {line.begun}"
             yield Finding("G2", fact.at_ms, sentence)

@@ -80,6 +80,8 @@ class Ledger:
         self.by_message_id: dict[tuple[Channel, str], list[Call]] = {}
         self.epoch = UNKNOWN_EPOCH
         """The last one."""
+        self.eras: dict[int, int] = {}
+        """The place of each epoch in the order of their beginnings; their numbers say nothing."""
         self.end_ms = history[-1].at_ms if history else 0
         self._restores: dict[int, _Restore] = {}
         self._retention_s: dict[tuple[str, str], int] = {}
@@ -129,9 +131,9 @@ class Ledger:
             case h.ServerClock():
                 self._offsets.append((fact.at_ms, fact.offset_ms))
             case h.ServerStarted() if fact.lineage:
-                self.epoch = fact.lineage[-1]
+                self._enter(fact.lineage)
             case h.Restored():
-                self.epoch = fact.lineage[-1]
+                self._enter(fact.lineage)
                 self._restores[self.epoch] = _Restore(fact.lineage[-2], dict(fact.heads))
             case h.Asked() if (fact.channel.app, fact.channel.biz) not in self._notices:
                 call = Call(fact, order)
@@ -142,6 +144,11 @@ class Ledger:
             case h.Denied() | h.Unanswered():
                 if fact.call in self.calls:
                     self.calls[fact.call].ended_order = order
+
+    def _enter(self, lineage: tuple[int, ...]) -> None:
+        for epoch in lineage:
+            self.eras.setdefault(epoch, len(self.eras))
+        self.epoch = lineage[-1]
 
     def _answer(self, order: int, fact: h.Answered) -> None:
         call = self.calls.get(fact.call)
