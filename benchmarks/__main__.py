@@ -9,7 +9,6 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -43,23 +42,24 @@ def main() -> None:
     pin_load()
     pairs = uvloop.run(rounds_of(work, 1 if arguments.quick else 5))
 
-    def median(figure: Callable[[Outcome], float]) -> tuple[float, float, float]:
-        ours = statistics.median(figure(mine) for mine, _ in pairs)
-        floor = statistics.median(figure(bare) for _, bare in pairs)
-        ratio = statistics.median(figure(mine) / figure(bare) for mine, bare in pairs)
-        return ours, floor, ratio
-
     assert not any(mine.out_of_order for mine, _ in pairs), "oplogs came out of order"
-    rows = {
-        name: median(lambda outcome, name=name: getattr(outcome, name))  # type: ignore[misc]  # a loop variable as default
-        for name in Outcome.__struct_fields__
-        if name != "out_of_order"
-    }
+    figures = [name for name in Outcome.__struct_fields__ if name != "out_of_order"]
+    rows = {name: medians(name, pairs) for name in figures}
     result = {"machine": _machine(), "commit": _commit(), "work": msgspec.to_builtins(work)}
     arguments.out.write_text(json.dumps({**result, "medians": rows}, indent=1) + "\n")
     print(f"\n{result['machine']}, commit {result['commit']}, {work.devices} devices")
     for name, (ours, floor, ratio) in rows.items():
         print(f"E2E {name}={ours:.2f} floor={floor:.2f} ratio={ratio:.2f}")
+
+
+def medians(name: str, pairs: list[tuple[Outcome, Outcome]]) -> tuple[float, float, float]:
+    """Of one figure: ours, the floor's, and their ratio round by round."""
+    both = [(float(getattr(mine, name)), float(getattr(bare, name))) for mine, bare in pairs]
+    return (
+        statistics.median(mine for mine, _ in both),
+        statistics.median(bare for _, bare in both),
+        statistics.median(mine / bare for mine, bare in both),
+    )
 
 
 def _machine() -> str:

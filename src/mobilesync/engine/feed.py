@@ -140,7 +140,7 @@ class Feed:
 def _page_of_tail(
     channel: Channel, after: int, fresh: list[Encoded], count: int, size: int
 ) -> FeedPage:
-    """As `Store.read` would cut it. Nothing is missing between, so no floor can be above `after`."""
+    """As `Store.read` would cut it. Nothing is missing between, so no floor is above `after`."""
     taken = 0
     for taken, each in enumerate(fresh):
         size -= len(each.oplog.payload)
