@@ -171,7 +171,7 @@ class Campaign:
         self.chronicle.add(h.Ended(now_ms()))
         history = self.history()
         (self.folder / "history.jsonl").write_bytes(b"\n".join(h.to_lines(history)))
-        return [*check_all(history), *self._strange, *_untrue_refusals(history), *self._troubles()]
+        return [*check_all(history), *self._strange, *untrue_refusals(history), *self._troubles()]
 
     def history(self) -> list[h.Fact]:
         """All that happened. No phone may live."""
@@ -234,7 +234,7 @@ class Campaign:
         return [Finding("BUG", now_ms(), trouble) for trouble in told]
 
 
-def _untrue_refusals(history: Sequence[h.Fact]) -> list[Finding]:
+def untrue_refusals(history: Sequence[h.Fact]) -> list[Finding]:
     """Who was told that nothing is stored, and then that it is a duplicate."""
     ledger = Ledger(history)
     denied = {fact.call for fact in history if isinstance(fact, h.Denied)}

@@ -83,7 +83,7 @@ async def test_a_disk_that_ignores_syncs_is_caught(
     tmp_path: Path, make_disk: DiskMaker, figures: Figures
 ) -> None:
     disk = make_disk()
-    async with Campaign(tmp_path, disk.path / "data", seed=SEED, converge_s=3) as campaign:
+    async with Campaign(tmp_path, disk.path / "data", seed=SEED, converge_s=2) as campaign:
         await campaign.business.until_acknowledged(_LOAD)
         disk.nosync()
         await _cut_under_load(campaign, disk, "none", seed=1)
@@ -98,7 +98,7 @@ async def test_a_server_that_does_not_sync_is_caught(
     tmp_path: Path, make_disk: DiskMaker, figures: Figures
 ) -> None:
     disk = make_disk()
-    async with Campaign(tmp_path, disk.path / "data", seed=SEED, converge_s=3) as campaign:
+    async with Campaign(tmp_path, disk.path / "data", seed=SEED, converge_s=2) as campaign:
         await campaign.stop_server()
         campaign.server.settings = ("--durability", "none")
         await campaign.start_server()
