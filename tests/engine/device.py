@@ -14,7 +14,7 @@ from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode, ResetReason
 from mobilesync.protocol.connection import Connection
 from mobilesync.protocol.transitions import Role
-from tests.engine.link import MemoryLink
+from tests.engine.link import HIGH_BYTES, MemoryLink
 
 Place = tuple[str, str]
 """Biz and target."""
@@ -37,6 +37,8 @@ class Device:
         """Whether each push is acked at once."""
         self.processing = True
         """Whether what is received is also processed at once."""
+        self.high_bytes = HIGH_BYTES
+        """The link's mark, see `MemoryLink`."""
         self.saved: dict[Place, list[m.PushedOplog]] = {}
         self.points: dict[Place, m.SyncPoint] = {}
         self.link = MemoryLink()
@@ -59,7 +61,8 @@ class Device:
 
     def dial(self) -> Session:
         """A new link without a word."""
-        self.link = link = MemoryLink(self.device)
+        marks = {"high_bytes": self.high_bytes, "low_bytes": self.high_bytes // 4}
+        self.link = link = MemoryLink(self.device, **marks)
         self._connection = connection = Connection(Role.CLIENT)
         heard: list[m.Message] = []
         self.heard = heard

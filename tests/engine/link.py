@@ -11,8 +11,12 @@ class MemoryLink:
     """A `Link` for the engine. Behaves as the native door does: `drained` is said once the buffer
     has fallen to its low mark after it was above its high mark."""
 
-    def __init__(self, peer: str = "memory") -> None:
+    def __init__(
+        self, peer: str = "memory", *, high_bytes: int = HIGH_BYTES, low_bytes: int = LOW_BYTES
+    ) -> None:
         self.peer = peer
+        self._high_bytes = high_bytes
+        self._low_bytes = low_bytes
         self.deliver: Callable[[bytes], None] = lambda data: None
         """Where bytes for the device go."""
         self.on_drained: Callable[[], None] = lambda: None
@@ -32,7 +36,7 @@ class MemoryLink:
             return
         self.writes += 1
         self._buffer += data
-        self._above = self._above or len(self._buffer) > HIGH_BYTES
+        self._above = self._above or len(self._buffer) > self._high_bytes
         self.most_buffered = max(self.most_buffered, len(self._buffer))
         self._flush_soon()
 
@@ -77,7 +81,7 @@ class MemoryLink:
             data = bytes(self._buffer)
             self._buffer.clear()
             self.deliver(data)
-        if self._above and len(self._buffer) <= LOW_BYTES:
+        if self._above and len(self._buffer) <= self._low_bytes:
             self._above = False
             if not self.closing:
                 self.on_drained()

@@ -12,6 +12,7 @@ from mobilesync.domain.errors import (
     UnknownApp,
 )
 from mobilesync.domain.sync_point import SyncPoint
+from mobilesync.engine.publisher import Publication
 from mobilesync.engine.session import COMMANDS_MAX
 from mobilesync.protocol import limits
 from mobilesync.protocol import messages as m
@@ -501,6 +502,29 @@ async def test_a_page_of_the_old_user_is_dropped() -> None:
         await settle()
         assert {push.target for push in device.pushes()} == {"everyone"}
         assert device.got("CHAT", "everyone") == [b"all"]
+
+
+@simulated
+async def test_a_frame_for_the_old_user_that_was_not_written_yet_is_dropped() -> None:
+    async with World() as world:
+        device = await world.online()
+        gate = world.store.hold("read", spare=1)
+        publish = world.service.publisher.publish
+        await publish(APP, [_publication("user:u1"), _publication("everyone")])
+        await settle()
+        assert gate.waiting == 1
+        device.bind("u2")
+        await settle()
+        gate.open()
+        await settle()
+        assert {push.target for push in device.pushes()} == {"everyone"}
+        device.bind("u1")
+        await settle()
+        assert device.got(*CHAT) == [b"for user:u1"]
+
+
+def _publication(target: str) -> Publication:
+    return Publication(biz="CHAT", target=target, payload=b"for " + target.encode())
 
 
 @simulated

@@ -142,6 +142,30 @@ async def test_a_full_link_waits_until_it_has_drained() -> None:
         assert device.link.most_buffered <= most
 
 
+@simulated
+async def test_a_link_that_drains_is_enough_without_any_ack() -> None:
+    async with World(options(window_bytes=10**6)) as world:
+        device = await world.online()
+        device.acking = False
+        device.link.hold()
+        await world.publish("user:u1", *[b"x" * 40_000] * 10)
+        await settle()
+        assert _session(world).behind
+        device.link.release()
+        await settle()
+        assert len(device.got(*CHAT)) == 10
+
+
+@simulated
+async def test_turns_follow_each_other_without_any_ack() -> None:
+    async with World(options(push_bytes=100)) as world:
+        device = await world.online()
+        device.acking = False
+        await world.publish("user:u1", *_numbers(200))
+        await settle()
+        assert device.got(*CHAT) == _numbers(200)
+
+
 # Fairness -----------------------------------------------------------------------------------
 
 

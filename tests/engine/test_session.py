@@ -492,19 +492,11 @@ async def test_skips_are_not_told_ahead_of_what_the_pump_holds() -> None:
         await world.publish("user:u1", b"ios", os=("ios",))
         await world.publish("everyone", b"all")
         world.waker.deaf = False
-        reads = 0
-        gate = world.store.hold("nothing")
-
-        async def hold_third(name: str) -> None:
-            nonlocal reads
-            reads += name == "read"
-            if reads == 3:
-                await gate.passed()
-
-        world.store.after = hold_third
+        gate = world.store.hold("read", spare=2)
         for target in ("user:u1", "everyone"):
             world.waker.wake(APP, target)
         await settle()
+        assert gate.waiting == 1
         device.ping()
         await settle()
         gate.open()

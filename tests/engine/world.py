@@ -114,15 +114,15 @@ class SlowStore(MemoryStore):
             await self.after("read")
         return answer
 
-    def hold(self, *names: str, count: int = 1) -> Gate:
-        """Hold back the answers of the next `count` calls of `names`."""
+    def hold(self, *names: str, count: int = 1, spare: int = 0) -> Gate:
+        """Hold back the answers of the next `count` calls of `names`, after `spare` of them."""
         gate = Gate()
-        left = count
+        calls = 0
 
         async def after(name: str) -> None:
-            nonlocal left
-            if name in names and left:
-                left -= 1
+            nonlocal calls
+            calls += name in names
+            if name in names and spare < calls <= spare + count:
                 await gate.passed()
 
         self.after = after
