@@ -124,6 +124,9 @@ class Committer:
         """Done when all that was put into a group until now is durable; fails with
         OutcomeUnknown."""
         done: asyncio.Future[None] = self._loop.create_future()
+        if self.failed:
+            done.set_exception(OutcomeUnknown("the commit failed", hint=self.failed))
+            return done
         group = self._queue[-1] if self._queue else self._in_flight
         if group is None:
             done.set_result(None)
@@ -137,10 +140,6 @@ class Committer:
         """See to it that waiting steps are committed, within the delay if nothing else is."""
         if self._timer is None and len(self._points):
             self._timer = self._loop.call_later(self._options.advance_delay_s, self._begin)
-
-    def document(self, key: bytes, stored: bytes | None) -> bytes | None:
-        """The durable value of a document whose table shows `stored`."""
-        return self._old_documents.get(key, stored)
 
     def hidden_documents(self) -> dict[bytes, bytes | None]:
         """Durable values of the documents that are in flight."""
