@@ -50,7 +50,7 @@ def test_every_kind_has_its_strike_or_its_setting() -> None:
     settings = {"fragments", "slow_reads", "lost_answers", "late_handlers", "short_tokens"}
 
     async def act(built: World) -> None:
-        strikes = set(vars(all_kinds(built))["_strikes"])
+        strikes = set(all_kinds(built).strikes)
         assert strikes | settings == set(FAULT_KINDS)
         assert not strikes & settings
 

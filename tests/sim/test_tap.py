@@ -14,9 +14,9 @@ def test_what_a_conversation_leaves_in_the_history() -> None:
         await pause(30)
 
     built = play(act)
-    names = {device.name for device in built.devices}
-    assert {fact.device for fact in of_kind(built, h.SaidHello)} == names
-    assert {fact.device for fact in of_kind(built, h.Welcomed)} == names
+    names = {device.name for device in built.devices if device.plan.app == "shop"}
+    assert {fact.device for fact in of_kind(built, h.SaidHello)} >= names
+    assert {fact.device for fact in of_kind(built, h.Welcomed)} >= names
     pushed = of_kind(built, h.Pushed)
     assert {fact.device for fact in pushed} == names
     assert {fact.oplogs for fact in pushed} == {((1, "m1"),)}

@@ -1,40 +1,30 @@
 """The simulated device: the real SDK in an app's process that dies, returns, and changes hands.
 
 Strategy: one life is one `Process` with its own `Client`; the local store's connection is all that
-goes from life to life, until the app is reinstalled. Handlers write down that they began and
-finished; some take time, some fail at first, some always, some work inside the local transaction.
+goes from life to life, until the app is reinstalled.
 
-Not here: when what happens (faults.py), the local store's seams (device_store.py).
+Not here: the app's own code (app.py), when what happens (device_faults.py), the local store's
+seams (device_store.py).
 """
 
 import asyncio
 import random
 import sqlite3
-from collections.abc import Awaitable, Callable
 
 from mobilesync.client.client import Client
 from mobilesync.client.errors import ClientError
-from mobilesync.client.events import ReceivedNotice, ReceivedOplog
 from mobilesync.client.local_store import LocalStore
 from mobilesync.client.options import ClientOptions
 from mobilesync.client.stream import Stream
-from mobilesync.client.transaction import Transaction
 from mobilesync.domain.channel import Channel, session_targets
 from mobilesync.sim import history as h
-from mobilesync.sim.chronicle import Chronicle, digest_of
-from mobilesync.sim.clock import SimClock, true_ms
+from mobilesync.sim.app import DONE_TABLE, NOTICE_BIZ, App
+from mobilesync.sim.chronicle import Chronicle
+from mobilesync.sim.clock import SimClock
 from mobilesync.sim.device_store import Deadly, Moment, Seam, WatchedStore
 from mobilesync.sim.links import Network
-from mobilesync.sim.loop import Process, VirtualLoop, pause
+from mobilesync.sim.loop import Process, VirtualLoop
 from mobilesync.sim.scenario import DevicePlan
-
-TRANSACTIONAL_BIZ = "PAY"
-DONE_TABLE = "CREATE TABLE IF NOT EXISTS done (target TEXT, epoch INTEGER, id INTEGER)"
-HOUR_MS = 3_600_000
-
-
-class AppTrouble(Exception):
-    """What the app's own code fails with: a handler, or its token callable."""
 
 
 class SimDevice:
@@ -73,10 +63,9 @@ class SimDevice:
         self._living: asyncio.Task[None] | None = None
         self.late_s = 0.0
         """How late the next connect reaches the server."""
-        self.token_ms = HOUR_MS
-        self.token_trouble = False
+        self.app = App(plan, loop, rng, chronicle)
         self.handlers_late = False
-        self.is_switching = False
+        self.is_switching = self.is_closing = False
 
     @property
     def is_up(self) -> bool:
@@ -99,8 +88,8 @@ class SimDevice:
             self.install()
         self._lives += 1
         self.process = Process(f"{self.name}-{self._lives}")
-        self.deadly = Deadly(self.process, self._rng)
-        self.is_switching = False
+        self.deadly = self.app.deadly = Deadly(self.process, self._rng)
+        self.is_switching = self.is_closing = False
         version = self.app_version
         self._add(h.DeviceStarted(self._now_ms(), self.name, self.plan.os, version))
         self._add(h.LoggedIn(self._now_ms(), self.name, self.user))
@@ -128,6 +117,7 @@ class SimDevice:
     def close(self) -> None:
         """The app ends in good order; `has_died` tells when it has."""
         if self.process is not None and self.process.alive and self.client is not None:
+            self.is_closing = True
             self._living = self._loop.spawn(self.process, self._close(self.client, self.process))
 
     def has_died(self) -> bool:
@@ -163,7 +153,7 @@ class SimDevice:
         self.handlers_late = False
         if self.client is not None:
             context = self._loop.context_of(self.process)
-            context.run(self._register, self.client, self._bizzes[:1])
+            context.run(self.app.register, self.client, self._bizzes[:1])
 
     def take_stock(self) -> None:
         """Write down the sync points that the local store holds."""
@@ -201,7 +191,7 @@ class SimDevice:
             app=plan.app,
             device=plan.device,
             store=store,
-            token=self._token_source(self.user),
+            token=self.app.token_source(self.user),
             user=self.user,
             os=plan.os,
             app_version=self.app_version,
@@ -211,8 +201,8 @@ class SimDevice:
             options=self._options,
         )
         bizzes = self._bizzes[1:] if self.handlers_late else self._bizzes
-        self._register(client, bizzes)
-        client.on_notice("LIVE")(self._notice)
+        self.app.register(client, bizzes)
+        client.on_notice(NOTICE_BIZ)(self.app.notice)
         self.client = client
         await client.start()
 
@@ -225,9 +215,9 @@ class SimDevice:
         self._add(h.LoginBegan(self._now_ms(), self.name, user))
         try:
             if user:
-                await self.client.login(user, self._token_source(user))
+                await self.client.login(user, self.app.token_source(user))
             else:
-                await self.client.logout(self._token_source(user))
+                await self.client.logout(self.app.token_source(user))
             self.user = user
         except ClientError as error:
             # Its contract: then nothing has changed.
@@ -244,62 +234,6 @@ class SimDevice:
         """The device's disk takes no writes, or takes them again."""
         if self.deadly is not None:
             self.deadly.disk_is_full = is_full
-
-    def _token_source(self, user: str) -> Callable[[], Awaitable[str]]:
-        return lambda: self._token(user)
-
-    async def _token(self, user: str) -> str:
-        if self.token_trouble:
-            await pause(self._rng.random() * 60)
-            raise AppTrouble
-        expires_at_ms = true_ms(self._loop) + self.token_ms
-        return f"{self.plan.app}|{user}|{self.plan.device}|{expires_at_ms}"
-
-    def _register(self, client: Client, bizzes: tuple[str, ...]) -> None:
-        for biz in bizzes:
-            if biz == TRANSACTIONAL_BIZ:
-                client.on(biz, transactional=True)(self._handle_in_transaction)
-            else:
-                client.on(biz)(self._handle)
-
-    def _notice(self, notice: ReceivedNotice) -> None:
-        self._chronicle.say(self.name, f"notice {digest_of(notice.payload)}")
-
-    async def _handle(self, oplog: ReceivedOplog) -> None:
-        await self._work(oplog)
-        self._finished(oplog)
-
-    async def _handle_in_transaction(self, oplog: ReceivedOplog, local: Transaction) -> None:
-        row = (oplog.target, oplog.epoch, oplog.id)
-        local.execute("INSERT INTO done VALUES (?, ?, ?)", row)
-        await self._work(oplog)
-        self._finished(oplog)
-
-    async def _work(self, oplog: ReceivedOplog) -> None:
-        channel = Channel(self.plan.app, oplog.biz, oplog.target)
-        named = (oplog.id, oplog.message_id)
-        digest = digest_of(oplog.payload)
-        self._add(h.HandlerBegan(self._now_ms(), self.name, channel, *named, digest, oplog.epoch))
-        # The payload says how its handler behaves: see world.payload().
-        habit = oplog.payload[:1]
-        if habit == b"s":
-            await pause(self._rng.random() * 2)
-        if habit == b"h" and oplog.attempt == 1:
-            await pause(HOUR_MS / 1000)
-        deadly = self.deadly
-        if deadly is not None and deadly.at("handler", "inside"):
-            deadly.die()
-        if habit == b"p" or (habit == b"f" and oplog.attempt <= 2):
-            self._add(h.HandlerFailed(self._now_ms(), self.name, channel, *named))
-            raise AppTrouble
-
-    def _finished(self, oplog: ReceivedOplog) -> None:
-        channel = Channel(self.plan.app, oplog.biz, oplog.target)
-        named = (oplog.id, oplog.message_id, oplog.epoch)
-        self._add(h.HandlerFinished(self._now_ms(), self.name, channel, *named))
-        deadly = self.deadly
-        if deadly is not None and deadly.at("handler", "after"):
-            deadly.die()
 
     def _add(self, fact: h.Fact) -> None:
         self._chronicle.add(fact)

@@ -339,7 +339,8 @@ class Ended(Fact, frozen=True):
 
 
 AnyFact = (
-    BizDefined | ServerStarted | ServerKilled | ServerClock | Restored | Held | HeldAll | KnownPoint | OwnPoint
+    BizDefined | ServerStarted | ServerKilled | ServerClock | Restored
+    | Held | HeldAll | KnownPoint | OwnPoint
     | Asked | Answered | Denied | Unanswered
     | Installed | DeviceStarted | DeviceKilled | LoginBegan | LoggedIn | Saved | WasReset
     | HandlerBegan | HandlerFinished | HandlerFailed | Parked | Marked

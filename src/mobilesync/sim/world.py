@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from mobilesync.engine.publisher import Publication
 from mobilesync.sim import history as h
+from mobilesync.sim.app import TRANSACTIONAL_BIZ
 from mobilesync.sim.checkers.finding import Finding
 from mobilesync.sim.chronicle import Chronicle, digest_of
-from mobilesync.sim.device import TRANSACTIONAL_BIZ, SimDevice
+from mobilesync.sim.device import SimDevice
 from mobilesync.sim.faults import Faults
 from mobilesync.sim.links import Network
 from mobilesync.sim.loop import VirtualLoop, pause
@@ -164,8 +165,7 @@ def _publication(world: World, app: str) -> Publication:
 
 
 def payload(world: World) -> bytes:
-    """A payload whose first byte tells the simulated handler what to do: n for nothing special,
-    s to take some time, f to fail at first, h to hang at first, p to fail always."""
+    """A payload whose first byte tells the simulated handler what to do (app.py)."""
     rng = world.rng
     habit = rng.choice("nnnnnnnnnssssffh")
     if rng.random() < world.scenario.poison_share:

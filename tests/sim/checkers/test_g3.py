@@ -1,7 +1,7 @@
 """G3: it reaches everybody it is for, in time."""
 
 from mobilesync.sim import history as h
-from mobilesync.sim.checkers.g3 import check
+from mobilesync.sim.checkers.g3 import TURN_MS, check
 from mobilesync.sim.checkers.ledger import Ledger
 from tests.sim.checkers.told import ALL, CHAT, D1, D2, Tale
 
@@ -99,7 +99,9 @@ def test_a_push_after_the_end() -> None:
     tale.wire()
     tale.publish("m1", 1, valid_ms=100)
     tale.push(0, 1, {1: "m1"})
-    assert not findings(tale)
     tale.wait(200)
+    tale.push(0, 1, {1: "m1"})
+    assert not findings(tale), "read before its end, written after it"
+    tale.wait(TURN_MS)
     tale.push(0, 1, {1: "m1"})
     assert len(findings(tale)) == 1

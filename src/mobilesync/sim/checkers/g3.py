@@ -2,7 +2,8 @@
 
 Only the calm part of a history obliges: from `CalmBegan` on nothing fails, so whatever was
 answered, is still in the store and stays valid for `converge_ms` must have reached the handler of
-each device that it is for. And nothing is pushed after its end: that would not be within it.
+each device that it is for. And nothing is pushed after its end: that would not be within it. The
+end is judged when a page is read, and pages of one turn are written together: hence the slack.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from mobilesync.domain.conditions import Attributes
 from mobilesync.sim import history as h
 from mobilesync.sim.checkers.finding import Finding
 from mobilesync.sim.checkers.ledger import Ledger, Stored, admits
+
+TURN_MS = 2_000
+"""How long after an oplog's end its push may still be written."""
 
 
 @dataclass(slots=True)
@@ -59,7 +63,8 @@ def _check_ended(ledger: Ledger) -> Iterator[Finding]:
             continue
         for oplog_id, message_id in fact.oplogs:
             until_ms = valid_until_ms.get((fact.channel, message_id))
-            if until_ms is not None and ledger.wall_ms(fact.at_ms) > until_ms + 1:
+            earliest_ms = ledger.earliest_wall_ms(fact.at_ms - TURN_MS, fact.at_ms)
+            if until_ms is not None and earliest_ms > until_ms:
                 sentence = f"{fact.channel} {oplog_id} was pushed to {fact.device} after its end"
                 yield Finding("G3", fact.at_ms, sentence)
 

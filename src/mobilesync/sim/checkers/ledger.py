@@ -108,6 +108,11 @@ class Ledger:
         place = bisect_right(self._offsets, true_ms, key=lambda entry: entry[0]) - 1
         return true_ms + self._offsets[max(0, place)][1]
 
+    def earliest_wall_ms(self, begin_ms: int, end_ms: int) -> int:
+        """The least that the server's clock showed between two true times."""
+        jumps = (at + offset for at, offset in self._offsets if begin_ms < at <= end_ms)
+        return min(self.wall_ms(begin_ms), *jumps, self.wall_ms(end_ms))
+
     def latest_wall_ms(self, begin_ms: int, end_ms: int) -> int:
         """The most that the server's clock showed between two true times."""
         latest = self.wall_ms(end_ms)
@@ -169,10 +174,7 @@ class Ledger:
         ends_ms = valid_until_ms
         if retention_s is not None:
             # The server stamps it at some time between the first ask and this answer.
-            earliest_ms = min(self.wall_ms(first.at_ms), self.wall_ms(answered.at_ms))
-            for at_ms, offset_ms in self._offsets:
-                if first.at_ms <= at_ms <= answered.at_ms:
-                    earliest_ms = min(earliest_ms, at_ms + offset_ms)
+            earliest_ms = self.earliest_wall_ms(first.at_ms, answered.at_ms)
             ends_ms = min(ends_ms, earliest_ms + retention_s * 1000)
         conditions = Conditions(asked.os, asked.app_version_min, asked.app_version_max)
         return Stored(
