@@ -6,7 +6,7 @@ from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Conditions
 
 
-class Draft(Struct, frozen=True):
+class Draft(Struct, frozen=True, gc=False):
     """What a publish asks to be stored, checked and complete but for the id."""
 
     channel: Channel
@@ -20,7 +20,7 @@ class Draft(Struct, frozen=True):
     conditions: Conditions | None = None
 
 
-class Oplog(Struct, frozen=True):
+class Oplog(Struct, frozen=True, gc=False):
     """One stored change. Its channel is known from where it was read."""
 
     id: int
@@ -32,7 +32,7 @@ class Oplog(Struct, frozen=True):
     conditions: Conditions | None = None
 
 
-class Appended(Struct, frozen=True):
+class Appended(Struct, frozen=True, gc=False):
     """The store's answer to one draft: its id, and whether the message id was there before."""
 
     id: int
