@@ -1,9 +1,10 @@
 """The native door: devices over TLS on TCP (spec §2).
 
-Strategy: one accept loop per listener, which bounds how many TLS handshakes are under way, so
-that a flood of slow or silent clients fills a number and not the memory; the rest waits in the
-kernel's backlog. A finished link becomes a session at once. The event loop's own TLS does the
-work; this file is the only one that knows, so another driver can take its place.
+Strategy: the listening socket is only read from while there is room for TLS handshakes, so that a
+flood of slow or silent clients fills a number and not the memory; the rest waits in the kernel's
+backlog. A handshake has a task, a finished link has none: it becomes a session at once. The event
+loop's own TLS does the work; this file is the only one that knows, so another driver can take its
+place.
 
 What is not ours gets no answer (spec §2.3): garbage and plain HTTP fail in the handshake, a
 client without the right ALPN is cut right after it.
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 BACKLOG = 4096
 ACCEPT_PAUSE_S = 0.1
+ACCEPTS_IN_A_ROW = 64
+"""Links that are taken before the loop serves others again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class DeviceLink(asyncio.Protocol):
             return
         options = self._gateway.options
         self._transport = transport
+        self._gateway.links.add(self)
         transport.set_write_buffer_limits(options.write_high_bytes, options.write_low_bytes)
         address = transport.get_extra_info("peername")
         self.peer = f"{address[0]}:{address[1]}" if address else ""
@@ -86,6 +90,7 @@ class DeviceLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended, whoever ended it."""
         self._transport = None
+        self._gateway.ended(self)
         if self._session is not None:
             self._session.lost()
 
@@ -129,13 +134,19 @@ class TlsGateway:
         self.sessions = sessions
         self.metrics = metrics
         self.options = options or TlsOptions()
+        # Else the engine could wait for a `drained` that is not said.
+        assert self.options.write_high_bytes <= sessions.options.buffered_bytes_max
+        self.links: set[DeviceLink] = set()
+        """Those with TLS, until they have ended."""
+        self.handshakes: set[asyncio.Task[None]] = set()
         self._context = context
         self._host = host
         self._port = port
         self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(self.options.handshakes_max)
+        self._pause: asyncio.TimerHandle | None = None
+        self._reading = False
+        self._closing = False
+        self._empty = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -155,42 +166,75 @@ class TlsGateway:
             (self._host, self._port), family=family, backlog=BACKLOG, dualstack_ipv6=dual
         )
         self._listener.setblocking(False)
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(self._listener))
+        self._read_on()
 
     async def stop_accepting(self) -> None:
         """Take no new links; those that are stay."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-            await asyncio.gather(self._accepting, return_exceptions=True)
-            self._accepting = None
+        self._read_off()
+        if self._pause is not None:
+            self._pause.cancel()
         if self._listener is not None:
             self._listener.close()
+            self._listener = None
 
-    async def close(self) -> None:
-        """Take no new links and give up handshakes. Sessions are the engine's to end."""
+    async def close(self, linger_s: float = 2.0) -> None:
+        """Take no new links and give up handshakes; end the links that are left.
+
+        Sessions are the engine's to end: what it has written to them last has `linger_s` to leave.
+        """
         await self.stop_accepting()
-        for handshake in tuple(self._handshakes):
+        for handshake in tuple(self.handshakes):
             handshake.cancel()
-        await asyncio.gather(*self._handshakes, return_exceptions=True)
+        await asyncio.gather(*self.handshakes, return_exceptions=True)
+        self._closing = True
+        if not self.links:
+            self._empty.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), linger_s)
+        for link in tuple(self.links):
+            link.abort()
+        await self._empty.wait()
 
-    async def _accept(self, listener: socket.socket) -> None:
+    def ended(self, link: DeviceLink) -> None:
+        """Forget `link`."""
+        self.links.discard(link)
+        if self._closing and not self.links:
+            self._empty.set()
+
+    def _read_on(self) -> None:
+        """Take links from the listening socket whenever there are some, and room for them."""
+        if self._listener is not None and not self._reading:
+            self._reading = True
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def _read_off(self) -> None:
+        if self._listener is not None and self._reading:
+            self._reading = False
+            asyncio.get_running_loop().remove_reader(self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            await self._room.acquire()
+        for _ in range(ACCEPTS_IN_A_ROW):
+            if len(self.handshakes) >= self.options.handshakes_max:
+                self._read_off()
+                return
             try:
-                accepted, _ = await loop.sock_accept(listener)
+                accepted, _address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
             except OSError as error:
                 # Out of file descriptors, most likely: those in use must end first.
-                self._room.release()
                 log.warning("accept_failed", reason=str(error))
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
-            except BaseException:
-                self._room.release()
-                raise
+                self._read_off()
+                self._pause = loop.call_later(ACCEPT_PAUSE_S, self._read_on)
+                return
             handshake = loop.create_task(self._shake_hands(accepted))
-            self._handshakes.add(handshake)
-            handshake.add_done_callback(self._handshakes.discard)
+            self.handshakes.add(handshake)
+            handshake.add_done_callback(self._shaken)
+
+    def _shaken(self, handshake: asyncio.Task[None]) -> None:
+        self.handshakes.discard(handshake)
+        self._read_on()
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -206,12 +250,11 @@ class TlsGateway:
                 accepted,
                 ssl=self._context,
                 ssl_handshake_timeout=self.options.handshake_timeout_s,
+                ssl_shutdown_timeout=self.sessions.options.close_linger_s,
             )
-        except (OSError, asyncio.CancelledError, ConnectionError) as error:
+        except (OSError, asyncio.CancelledError) as error:
             self.metrics.connections_failed += 1
             log.debug("handshake_failed", reason=type(error).__name__)
             accepted.close()
             if isinstance(error, asyncio.CancelledError):
                 raise
-        finally:
-            self._room.release()
