@@ -1,6 +1,7 @@
-"""Run the benchmarks: `python -m benchmarks [--quick]`. Ends with one line for each work.
+"""Run the benchmarks: `python -m benchmarks [--quick]`. Ends with one line for each figure.
 
-Whatever is printed names what it was measured beside; absolute figures say more about the machine.
+The store and the HTTP API first, each by itself, then the whole path. Whatever is printed names
+what it was measured beside; absolute figures say more about the machine.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -39,6 +41,11 @@ def main() -> None:
     arguments = parser.parse_args()
     seconds = 3.0 if arguments.quick else 8.0
     work = Work(devices=arguments.devices, latency_s=seconds, throughput_s=seconds)
+    for part in ("benchmarks.store", "benchmarks.http_publish"):
+        print(f"== {part}", flush=True)
+        quick = ["--quick"] if arguments.quick else []
+        subprocess.run([sys.executable, "-m", part, *quick], check=True)
+    print("== benchmarks.end_to_end", flush=True)
     pin_load()
     pairs = uvloop.run(rounds_of(work, 1 if arguments.quick else 5))
 
