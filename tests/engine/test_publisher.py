@@ -18,7 +18,7 @@ from mobilesync.domain.errors import (
 )
 from mobilesync.engine.options import PublisherLimits
 from mobilesync.engine.publisher import InvalidBatch, Publication
-from mobilesync.engine.sessions import SLICE
+from mobilesync.engine.slices import SLICE
 from mobilesync.protocol import messages as m
 from tests.engine.world import APP, Gate, World, options, passes, settle, simulated
 

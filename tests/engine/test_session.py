@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.sync_point import SyncPoint
-from mobilesync.engine.session import Phase
+from mobilesync.engine.session import Phase, Session
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codec import encode
 from mobilesync.protocol.codes import CloseCode
@@ -486,17 +486,19 @@ async def test_skips_are_not_told_ahead_of_what_the_pump_holds() -> None:
     """The pump has a frame in hand for the channel, and reads on, when a Ping comes."""
     async with World(options(push_count=1)) as world:
         device = await world.online()
-        device.os = ""
         world.waker.deaf = True
         await world.publish("user:u1", b"1")
         await world.publish("user:u1", b"ios", os=("ios",))
-        await world.publish("everyone", b"all")
+        await world.publish("everyone", b"a", b"b")
         world.waker.deaf = False
-        gate = world.store.hold("read", spare=2)
+        # Page by page in turn: 1, a, the one for ios, b.
+        gate = world.store.hold("read", spare=3)
         for target in ("user:u1", "everyone"):
             world.waker.wake(APP, target)
         await settle()
         assert gate.waiting == 1
+        assert _session(device).skipped
+        assert device.pushes() == []
         device.ping()
         await settle()
         gate.open()
@@ -505,7 +507,12 @@ async def test_skips_are_not_told_ahead_of_what_the_pump_holds() -> None:
         await settle()
         assert device.got(*CHAT) == [b"1"]
         assert device.received(*CHAT) == 2
-        assert device.got("CHAT", "everyone") == [b"all"]
+        assert device.got("CHAT", "everyone") == [b"a", b"b"]
+
+
+def _session(device: Device) -> Session:
+    assert device.session is not None
+    return device.session
 
 
 @simulated

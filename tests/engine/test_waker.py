@@ -1,6 +1,10 @@
 """The waker: who watches is told, whoever does not is not, and nothing is kept of the rest."""
 
+import pytest
+
+from mobilesync.engine.slices import SLICE
 from mobilesync.engine.waker import Waker
+from tests.engine.world import settle, simulated
 
 
 class Listener:
@@ -63,6 +67,51 @@ def test_a_watcher_may_leave_while_it_is_told() -> None:
     waker.wake("a", "everyone")
     assert [leaver.woken for leaver in leavers] == [["everyone"]] * 5
     assert late.woken == []
+
+
+@simulated
+async def test_many_watchers_are_told_in_slices() -> None:
+    waker = Waker()
+    listeners = [Listener() for _ in range(SLICE * 3)]
+    for listener in listeners:
+        waker.watch("a", "everyone", listener)
+    waker.wake("a", "everyone")
+    assert sum(len(listener.woken) for listener in listeners) == SLICE
+    await settle()
+    assert [len(listener.woken) for listener in listeners] == [1] * SLICE * 3
+
+
+@simulated
+async def test_a_wake_in_the_middle_of_a_walk_is_not_lost_nor_multiplied() -> None:
+    waker = Waker()
+    listeners = [Listener() for _ in range(SLICE * 2)]
+    for listener in listeners:
+        waker.watch("a", "everyone", listener)
+    for _ in range(50):
+        waker.wake("a", "everyone")
+    late = Listener()
+    waker.watch("a", "everyone", late)
+    await settle()
+    assert [len(listener.woken) for listener in listeners] == [2] * SLICE * 2
+    assert len(late.woken) == 1
+    assert waker._walks == {}
+
+
+@simulated
+async def test_a_watcher_that_fails_in_a_walk_costs_its_slice_only() -> None:
+    class Broken(Listener):
+        def wake(self, target: str) -> None:
+            raise ZeroDivisionError
+
+    waker = Waker()
+    listeners = [Broken(), *[Listener() for _ in range(SLICE * 2)]]
+    for listener in listeners:
+        waker.watch("a", "everyone", listener)
+    with pytest.raises(ZeroDivisionError):
+        waker.wake("a", "everyone")
+    await settle()
+    assert waker._walks == {}
+    assert [len(listener.woken) for listener in listeners[SLICE:]] == [1] * (SLICE + 1)
 
 
 def test_watchers_are_told_in_the_order_in_which_they_came() -> None:

@@ -20,6 +20,7 @@ from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.options import ServiceOptions
 from mobilesync.engine.publisher import Publisher
 from mobilesync.engine.sessions import Sessions
+from mobilesync.engine.slices import in_slices
 from mobilesync.engine.ticker import Ticker, pause
 from mobilesync.engine.waker import Waker
 from mobilesync.storage.contract import Store
@@ -131,8 +132,7 @@ class Service:
         some = self.sessions.slice(self._sweep_number, slices)
         self._sweep_number += 1
         self.metrics.sweeps += len(some)
-        for session in some:
-            self.sessions.wake_all_targets(session)
+        in_slices(some, self.sessions.wake_all_targets)
 
     async def _measure_lag(self) -> None:
         now_s = self.clock.monotonic_s()

@@ -21,6 +21,7 @@ from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.options import ServiceOptions
 from mobilesync.engine.pump import Pump
 from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
+from mobilesync.engine.slices import SLICE, in_slices
 from mobilesync.engine.tail import Tail
 from mobilesync.engine.ticker import pause
 from mobilesync.engine.waker import Waker
@@ -31,8 +32,6 @@ from mobilesync.protocol.messages import Notice
 from mobilesync.storage.contract import Store
 
 REPLACED_RETRY_MS = 5_000
-SLICE = 256
-"""Sessions that are served before the loop serves sockets again: at about 10 us each, 3 ms."""
 
 
 class Sessions:
@@ -174,9 +173,7 @@ class Sessions:
 
     def wake_app(self, app: str) -> None:
         """Have all sessions of `app` look at all their channels: its rules have changed."""
-        for session in self._open():
-            if session.app == app:
-                self.wake_all_targets(session)
+        in_slices([s for s in self._open() if s.app == app], self.wake_all_targets)
 
     def wake_all_targets(self, session: Session) -> None:
         """Have `session` look at all its channels."""
