@@ -4,208 +4,39 @@ Whatever comes in: devices are served, everything else is cut in time, and nothi
 """
 
 import asyncio
-import functools
-import gc
 import os
-import random
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
-import uvloop
-from structlog.testing import capture_logs
 
-from mobilesync.engine.apps import App, Apps, SecretKey
-from mobilesync.engine.clock import SystemClock
-from mobilesync.engine.options import ServiceOptions, SessionOptions
-from mobilesync.engine.publisher import Publication
-from mobilesync.engine.service import Service
+from mobilesync.engine.options import SessionOptions
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode
-from mobilesync.protocol.connection import Connection
 from mobilesync.protocol.limits import ALPN
-from mobilesync.protocol.transitions import Role
-from mobilesync.storage.memory import Disk, MemoryStore
 from mobilesync.transports.certificates import (
     CertificateFiles,
-    development_certificate,
-    server_tls_context,
 )
 from mobilesync.transports.tls import TlsGateway, TlsOptions
-from tests.engine.world import PlainTokens
-
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
-SOON_S = 20.0
-"""More than anything here takes; only a bug waits so long."""
-
-Scenario = Callable[..., Coroutine[Any, Any, None]]
-
-
-def on_both_loops(scenario: Scenario) -> Callable[..., None]:
-    """Run `scenario(files)` on each loop; nothing may escape to the loop or be left on it."""
-
-    @pytest.mark.parametrize("loop_name", LOOPS)
-    @functools.wraps(scenario)
-    def run(files: CertificateFiles, loop_name: str) -> None:
-        escaped: list[dict[str, Any]] = []
-
-        async def checked() -> None:
-            asyncio.get_running_loop().set_exception_handler(lambda _, about: escaped.append(about))
-            await asyncio.wait_for(scenario(files), SOON_S * 2)
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            assert not left
-
-        with capture_logs() as entries, asyncio.Runner(loop_factory=LOOPS[loop_name]) as runner:
-            runner.run(checked())
-        gc.collect()
-        assert not escaped
-        assert [entry for entry in entries if entry["log_level"] == "error"] == []
-
-    # pytest would take the scenario's own parameters for fixtures otherwise.
-    del run.__wrapped__
-    return run
+from tests.transports.door import (
+    LOOPS,
+    Door,
+    Phone,
+    certificate,
+    client_context,
+    on_both_loops,
+    open_door,
+    server_context,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return _certificate(tmp_path_factory.mktemp("tls"))
-
-
-def _certificate(folder: Path) -> CertificateFiles:
-    return development_certificate(folder, SystemClock().wall_ms())
-
-
-def _server_context(files: CertificateFiles) -> ssl.SSLContext:
-    return server_tls_context(files, SystemClock().wall_ms())
-
-
-def _client_context(files: CertificateFiles, *alpn: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(files.certificate))
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    return context
-
-
-class Door:
-    """A gateway before a whole service."""
-
-    def __init__(self, files: CertificateFiles, tls: TlsOptions, session: SessionOptions) -> None:
-        self.files = files
-        clock = SystemClock()
-        options = ServiceOptions(
-            session=session,
-            create_biz_on_first_use=True,
-            wheel_tick_s=0.05,
-            sweep_interval_s=1000.0,
-        )
-        self.service = Service(
-            MemoryStore(Disk((7,))),
-            Apps([App("demo", (SecretKey(b"k" * 32),))]),
-            PlainTokens(),
-            clock=clock,
-            entropy=random.Random(1),
-            options=options,
-        )
-        self.sessions = self.service.sessions
-        self.metrics = self.service.metrics
-        self.gateway = TlsGateway(
-            self.sessions,
-            _server_context(files),
-            host="127.0.0.1",
-            port=0,
-            options=tls,
-            metrics=self.metrics,
-        )
-
-    async def device(self, name: str = "d1", *, limit: int = 2**16) -> "Phone":
-        context = _client_context(self.files, ALPN)
-        phone = await self.connect(context, limit=limit)
-        phone.say(m.Hello(1, 1, f"demo|u1|{name}|0", name, "u1", []))
-        welcome = await phone.hear()
-        assert isinstance(welcome, m.Welcome)
-        return phone
-
-    async def connect(self, context: ssl.SSLContext, *, limit: int = 2**16) -> "Phone":
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.gateway.port, ssl=context, server_hostname="localhost", limit=limit
-        )
-        return Phone(reader, writer)
-
-    async def plain(self) -> "Phone":
-        """A TCP connection without TLS."""
-        return Phone(*await asyncio.open_connection("127.0.0.1", self.gateway.port))
-
-    async def publish(self, *payloads: bytes) -> None:
-        items = [Publication(biz="CHAT", target="everyone", payload=p) for p in payloads]
-        await self.service.publisher.publish("demo", items)
-
-
-class Phone:
-    """A client's socket, and its half of the protocol if it speaks it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.connection = Connection(Role.CLIENT)
-        self.waiting: list[m.Message] = []
-
-    def say(self, message: m.Message) -> None:
-        self.writer.write(self.connection.send(message))
-
-    async def hear(self) -> m.Message:
-        """The next message; LookupError at the end."""
-        while not self.waiting:
-            data = await asyncio.wait_for(self.reader.read(2**16), SOON_S)
-            if not data:
-                raise LookupError("the server has ended the connection")
-            self.waiting = self.connection.receive_data(data)
-        return self.waiting.pop(0)
-
-    async def ended(self) -> bytes:
-        """What comes until the server ends the connection."""
-        data = b""
-        with suppress(OSError):
-            while part := await asyncio.wait_for(self.reader.read(2**16), SOON_S):
-                data += part
-        return data
-
-    async def close(self) -> None:
-        self.writer.close()
-        with suppress(OSError, asyncio.TimeoutError):
-            await asyncio.wait_for(self.writer.wait_closed(), SOON_S)
-
-
-@asynccontextmanager
-async def _door(
-    files: CertificateFiles, *, session: SessionOptions | None = None, **tls: float
-) -> AsyncIterator[Door]:
-    chosen = replace(TlsOptions(handshake_timeout_s=SOON_S), **tls)  # type: ignore[arg-type]  # numbers
-    door = Door(files, chosen, session or SessionOptions())
-    await door.service.start()
-    await door.gateway.start()
-    try:
-        yield door
-    finally:
-        await door.service.stop()
-        await door.gateway.close(SOON_S)
-        assert not door.gateway.links
-        await door.service.store.close()
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until `condition` holds; a bug if it does not soon."""
-    async with asyncio.timeout(SOON_S):
-        while not condition():
-            await asyncio.sleep(0.005)
+    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 # Devices --------------------------------------------------------------------------------------
@@ -213,7 +44,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 @on_both_loops
 async def test_a_device_is_served(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         phone = await door.device()
         await door.publish(b"1", b"2")
         push = await phone.hear()
@@ -228,14 +59,14 @@ async def test_a_device_is_served(files: CertificateFiles) -> None:
         assert session is not None
         assert session.link.peer.startswith("127.0.0.1:")
         await phone.close()
-        await _until(lambda: len(door.sessions) == 0)
+        await until(lambda: len(door.sessions) == 0)
         assert door.metrics.connections_accepted == 1
         assert door.metrics.connections_failed == 0
 
 
 @on_both_loops
 async def test_fifty_at_once_are_served(files: CertificateFiles) -> None:
-    async with _door(files, handshakes_max=7) as door:
+    async with open_door(files, handshakes_max=7) as door:
         phones = await asyncio.gather(*(door.device(f"d{number}") for number in range(50)))
         assert len(door.sessions) == 50
         await door.publish(b"all")
@@ -244,7 +75,7 @@ async def test_fifty_at_once_are_served(files: CertificateFiles) -> None:
         tasks = len(asyncio.all_tasks())
         for phone in phones[:25]:
             await phone.close()
-        await _until(lambda: len(door.sessions) == 25)
+        await until(lambda: len(door.sessions) == 25)
         assert len(asyncio.all_tasks()) == tasks, "a connection has no task of its own"
         for phone in phones[25:]:
             await phone.close()
@@ -252,7 +83,7 @@ async def test_fifty_at_once_are_served(files: CertificateFiles) -> None:
 
 @on_both_loops
 async def test_large_oplogs_pass_in_order(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         phone = await door.device()
         payloads = [bytes([number]) * 60_000 for number in range(40)]
         await door.publish(*payloads)
@@ -269,7 +100,7 @@ async def test_large_oplogs_pass_in_order(files: CertificateFiles) -> None:
 
 @on_both_loops
 async def test_drain_says_why_before_it_ends(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         phone = await door.device()
         port = door.gateway.port
         await door.gateway.stop_accepting()
@@ -285,8 +116,8 @@ async def test_drain_says_why_before_it_ends(files: CertificateFiles) -> None:
 
 @on_both_loops
 async def test_what_breaks_the_protocol_is_told_and_cut(files: CertificateFiles) -> None:
-    async with _door(files) as door:
-        phone = await door.connect(_client_context(files, ALPN))
+    async with open_door(files) as door:
+        phone = await door.connect(client_context(files, ALPN))
         phone.writer.write(b"GET / HTTP/1.1\r\n\r\n")
         close = await phone.hear()
         assert isinstance(close, m.Close)
@@ -297,13 +128,13 @@ async def test_what_breaks_the_protocol_is_told_and_cut(files: CertificateFiles)
 
 @on_both_loops
 async def test_a_device_that_shuts_its_sending_side_is_gone(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         phone = await door.device()
         descriptor = phone.writer.get_extra_info("socket").fileno()
         with socket.socket(fileno=os.dup(descriptor)) as below:
             below.shutdown(socket.SHUT_WR)
         await phone.ended()
-        await _until(lambda: len(door.sessions) == 0)
+        await until(lambda: len(door.sessions) == 0)
         await phone.close()
 
 
@@ -312,10 +143,10 @@ async def test_a_device_that_shuts_its_sending_side_is_gone(files: CertificateFi
 
 @on_both_loops
 async def test_tls_1_2_is_enough_and_1_3_is_preferred(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         versions = []
         for highest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.MAXIMUM_SUPPORTED):
-            context = _client_context(files, ALPN)
+            context = client_context(files, ALPN)
             context.maximum_version = highest
             phone = await door.connect(context)
             versions.append(phone.writer.get_extra_info("ssl_object").version())
@@ -341,7 +172,7 @@ def _extension(number: int, data: bytes) -> bytes:
 
 @on_both_loops
 async def test_tls_1_1_is_refused(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         # The same hello is taken when it offers TLS 1.2: a handshake message comes back.
         good = await door.plain()
         good.writer.write(_client_hello(0x0303))
@@ -351,22 +182,22 @@ async def test_tls_1_1_is_refused(files: CertificateFiles) -> None:
         bad.writer.write(_client_hello(0x0302))
         assert (await bad.ended())[:1] in {b"", b"\x15"}, "nothing, or a TLS alert"
         await bad.close()
-        await _until(lambda: door.metrics.connections_failed == 2)
+        await until(lambda: door.metrics.connections_failed == 2)
         assert door.metrics.connections_accepted == 0
 
 
 @on_both_loops
 async def test_other_protocols_get_no_session(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         for alpn in ((), ("h2",), ("http/1.1", "mobilesync/2")):
             # OpenSSL may refuse the handshake, or finish it without a protocol: both are a no.
             with suppress(OSError):
-                phone = await door.connect(_client_context(files, *alpn))
+                phone = await door.connect(client_context(files, *alpn))
                 with suppress(OSError):
                     phone.writer.write(b"anything")
                 assert await phone.ended() == b""
                 await phone.close()
-        await _until(lambda: door.metrics.connections_failed == 3)
+        await until(lambda: door.metrics.connections_failed == 3)
         assert door.metrics.connections_accepted == 0
         await (await door.device()).close()
 
@@ -381,13 +212,13 @@ def test_garbage_gets_no_session(files: CertificateFiles, garbage: bytes) -> Non
 
 def _garbage(garbage: bytes) -> Callable[..., None]:
     async def scenario(files: CertificateFiles) -> None:
-        async with _door(files) as door:
+        async with open_door(files) as door:
             phone = await door.plain()
             phone.writer.write(garbage)
             answer = await phone.ended()
             assert answer[:1] in {b"", b"\x15"}, "nothing, or a TLS alert"
             await phone.close()
-            await _until(lambda: door.metrics.connections_failed == 1)
+            await until(lambda: door.metrics.connections_failed == 1)
             await (await door.device()).close()
 
     return on_both_loops(scenario)
@@ -395,17 +226,17 @@ def _garbage(garbage: bytes) -> Callable[..., None]:
 
 @on_both_loops
 async def test_a_silent_client_is_cut_in_time(files: CertificateFiles) -> None:
-    async with _door(files, handshake_timeout_s=0.1) as door:
+    async with open_door(files, handshake_timeout_s=0.1) as door:
         phones = [await door.plain() for _ in range(5)]
         for phone in phones:
             assert await phone.ended() == b""
             await phone.close()
-        await _until(lambda: door.metrics.connections_failed == 5)
+        await until(lambda: door.metrics.connections_failed == 5)
 
 
 @on_both_loops
 async def test_a_hello_byte_by_byte_is_cut_in_time(files: CertificateFiles) -> None:
-    async with _door(files, handshake_timeout_s=0.2) as door:
+    async with open_door(files, handshake_timeout_s=0.2) as door:
         phone = await door.plain()
 
         async def dribble() -> None:
@@ -420,14 +251,14 @@ async def test_a_hello_byte_by_byte_is_cut_in_time(files: CertificateFiles) -> N
         dribbling.cancel()
         await asyncio.gather(dribbling, return_exceptions=True)
         await phone.close()
-        await _until(lambda: door.metrics.connections_failed == 1)
+        await until(lambda: door.metrics.connections_failed == 1)
 
 
 @on_both_loops
 async def test_handshakes_are_bounded_and_the_rest_waits(files: CertificateFiles) -> None:
-    async with _door(files, handshakes_max=2) as door:
+    async with open_door(files, handshakes_max=2) as door:
         silent = [await door.plain() for _ in range(2)]
-        await _until(lambda: len(door.gateway.handshakes) == 2)
+        await until(lambda: len(door.gateway.handshakes) == 2)
         waiting = [asyncio.ensure_future(door.device(f"d{number}")) for number in range(4)]
         await asyncio.wait(waiting, timeout=0.2)
         assert len(door.gateway.handshakes) == 2
@@ -441,10 +272,10 @@ async def test_handshakes_are_bounded_and_the_rest_waits(files: CertificateFiles
 
 @on_both_loops
 async def test_a_new_certificate_serves_new_connections(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         old = await door.device("old")
-        renewed = _certificate(files.certificate.parent / "renewed")
-        door.gateway.use(_server_context(renewed))
+        renewed = certificate(files.certificate.parent / "renewed")
+        door.gateway.use(server_context(renewed))
         with pytest.raises(ssl.SSLCertVerificationError):
             await door.device("distrustful")
         door.files = renewed
@@ -463,19 +294,19 @@ PAYLOAD = b"x" * 60_000
 @on_both_loops
 async def test_a_device_that_stops_reading_is_slow(files: CertificateFiles) -> None:
     session = SessionOptions(ack_timeout_s=0.3, close_linger_s=0.2)
-    async with _door(files, session=session) as door:
+    async with open_door(files, session=session) as door:
         phone = await door.device(limit=1024)
         await door.publish(*[PAYLOAD] * 100)
-        await _until(lambda: len(door.sessions) == 0)
+        await until(lambda: len(door.sessions) == 0)
         assert door.metrics.closes == {int(CloseCode.SLOW_DEVICE): 1}
-        await _until(lambda: not door.gateway.links)
+        await until(lambda: not door.gateway.links)
         await phone.close()
 
 
 @on_both_loops
 async def test_a_device_that_stops_reading_costs_a_bounded_buffer(files: CertificateFiles) -> None:
     wide = SessionOptions(window_bytes=10**9, window_count=10**6)
-    async with _door(files, session=wide) as door:
+    async with open_door(files, session=wide) as door:
         phone = await door.device(limit=1024)
         session = door.sessions.of_device("demo", "d1")
         assert session is not None
@@ -501,9 +332,9 @@ async def test_a_device_that_stops_reading_costs_a_bounded_buffer(files: Certifi
 
 @on_both_loops
 async def test_close_gives_up_handshakes(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         silent = [await door.plain() for _ in range(10)]
-        await _until(lambda: len(door.gateway.handshakes) == 10)
+        await until(lambda: len(door.gateway.handshakes) == 10)
         await door.gateway.close()
         assert not door.gateway.handshakes
         for phone in silent:
@@ -513,10 +344,10 @@ async def test_close_gives_up_handshakes(files: CertificateFiles) -> None:
 
 @on_both_loops
 async def test_close_while_many_connect(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         port = door.gateway.port
         coming = [asyncio.ensure_future(door.device(f"d{number}")) for number in range(30)]
-        await _until(lambda: bool(door.gateway.handshakes))
+        await until(lambda: bool(door.gateway.handshakes))
         await door.gateway.close()
         await door.gateway.close()
         await door.service.drain(0.0)
@@ -532,10 +363,10 @@ async def test_close_while_many_connect(files: CertificateFiles) -> None:
 
 @on_both_loops
 async def test_a_port_in_use_is_told(files: CertificateFiles) -> None:
-    async with _door(files) as door:
+    async with open_door(files) as door:
         second = TlsGateway(
             door.sessions,
-            _server_context(files),
+            server_context(files),
             host="127.0.0.1",
             port=door.gateway.port,
             metrics=door.metrics,

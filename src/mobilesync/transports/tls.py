@@ -102,8 +102,8 @@ class DeviceLink(asyncio.Protocol):
             self._transport.write(data)
 
     def buffered_bytes(self) -> int:
-        """Bytes that the kernel has not taken yet, but for up to one write's worth that the loop has
-        encrypted already."""
+        """Bytes that the kernel has not taken yet, but for about one write's worth that the loop
+        has encrypted already."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def close(self) -> None:
