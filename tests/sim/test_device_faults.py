@@ -13,6 +13,7 @@ from tests.sim.small_world import of_kind, play, publication
 KINDS = (
     "device_kill", "device_kill_at_seam", "device_close", "device_disk_full", "reinstall",
     "upgrade", "switch_user", "background", "stray", "token_trouble", "device_clock", "kick",
+    "device_away", "retry_parked",
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def test_after_each_kind_every_device_has_everything(kind: str) -> None:
             await pause(3)
             faults.bury_dead()
         await faults.heal()
-        await pause(120)
+        await pause(180)
         assert all(device.is_up for device in built.devices)
 
     built = play(act)
@@ -49,5 +50,7 @@ def test_after_each_kind_every_device_has_everything(kind: str) -> None:
     assert all(done == wanted for name, done in last.items() if name.startswith("shop/"))
     killed = of_kind(built, h.DeviceKilled)
     assert bool(killed) == (
-        kind in {"device_kill", "device_kill_at_seam", "device_close", "reinstall", "upgrade"}
+        kind
+        in {"device_kill", "device_kill_at_seam", "device_close", "reinstall", "upgrade"}
+        | {"device_away"}
     )

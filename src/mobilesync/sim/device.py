@@ -90,6 +90,7 @@ class SimDevice:
         self.process = Process(f"{self.name}-{self._lives}")
         self.deadly = self.app.deadly = Deadly(self.process, self._rng)
         self.is_switching = self.is_closing = False
+        self.client = None
         version = self.app_version
         self._add(h.DeviceStarted(self._now_ms(), self.name, self.plan.os, version))
         self._add(h.LoggedIn(self._now_ms(), self.name, self.user))
@@ -119,6 +120,11 @@ class SimDevice:
         if self.process is not None and self.process.alive and self.client is not None:
             self.is_closing = True
             self._living = self._loop.spawn(self.process, self._close(self.client, self.process))
+
+    def retry_parked(self) -> None:
+        """Hand what is parked to the handlers again."""
+        if self.process is not None and self.process.alive and self.client is not None:
+            self._living = self._loop.spawn(self.process, self._retry_parked(self.client))
 
     def has_died(self) -> bool:
         """Whether the process died by itself and waits to be buried."""
@@ -225,6 +231,12 @@ class SimDevice:
         user = self.user
         self.is_switching = False
         self._add(h.LoggedIn(self._now_ms(), self.name, user))
+
+    async def _retry_parked(self, client: Client) -> None:
+        try:
+            await client.retry_parked()
+        except ClientError as error:
+            self._chronicle.say(self.name, f"parked stays parked: {error}")
 
     async def _close(self, client: Client, process: Process) -> None:
         await client.close()

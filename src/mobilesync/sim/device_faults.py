@@ -49,6 +49,8 @@ class DeviceFaults:
             "device_kill": self._kill,
             "device_kill_at_seam": lambda device: device.arm(*rng.choice(_SEAMS)),
             "device_close": SimDevice.close,
+            "device_away": lambda device: self._kill(device, away_s=60.0),
+            "retry_parked": SimDevice.retry_parked,
             "device_disk_full": self._fill_disk,
             "reinstall": self._reinstall,
             "upgrade": self._upgrade,
@@ -107,22 +109,22 @@ class DeviceFaults:
 
         return strike_one
 
-    def _return_later(self, device: SimDevice) -> None:
+    def _return_later(self, device: SimDevice, away_s: float = 10.0) -> None:
         if device not in self._returning:
-            task = self._loop.create_task(self._return(device))
+            task = self._loop.create_task(self._return(device, away_s))
             self._returning[device] = task
 
-    async def _return(self, device: SimDevice) -> None:
-        await pause(self._rng.random() * (1.0 if self._is_calm else 10.0))
+    async def _return(self, device: SimDevice, away_s: float) -> None:
+        await pause(self._rng.random() * (1.0 if self._is_calm else away_s))
         if device.has_died():
             device.bury(server_learns=True)
         if not device.is_up:
             device.start()
         self._returning.pop(device, None)
 
-    def _kill(self, device: SimDevice) -> None:
+    def _kill(self, device: SimDevice, away_s: float = 10.0) -> None:
         device.kill(server_learns=self._rng.random() < 0.7)
-        self._return_later(device)
+        self._return_later(device, away_s)
 
     def _fill_disk(self, device: SimDevice) -> None:
         device.fill_disk(True)

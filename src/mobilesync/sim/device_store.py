@@ -162,7 +162,7 @@ class WatchedStore(LocalStore):
 
     def _note_parked(self, oplog: ReceivedOplog) -> None:
         channel = Channel(self._app, oplog.biz, oplog.target)
-        named = (oplog.id, oplog.message_id)
+        named = (oplog.id, oplog.message_id, oplog.epoch)
         self._note(h.Parked(self._chronicle.now_ms(), self._name, channel, *named))
 
     def _note(self, fact: h.Fact) -> None:

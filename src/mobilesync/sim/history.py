@@ -232,6 +232,7 @@ class Parked(Fact, frozen=True):
     channel: Channel
     id: int
     message_id: str
+    epoch: int = 0
 
 
 class Marked(Fact, frozen=True):

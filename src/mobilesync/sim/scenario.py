@@ -18,7 +18,7 @@ FAULT_KINDS = (
     "device_kill_at_seam", "reinstall", "switch_user", "background", "server_clock",
     "device_clock", "lost_answers", "slow_reads", "short_tokens", "late_handlers", "upgrade",
     "drain", "biz_offline", "device_close",
-    "device_disk_full", "token_trouble", "kick",
+    "device_disk_full", "token_trouble", "kick", "device_away", "retry_parked",
 )  # fmt: skip
 
 _FILLS_INBOX = {"late_handlers", "switch_user", "device_kill_at_seam"}
@@ -94,12 +94,13 @@ def scenario(rng: random.Random) -> Scenario:
 
 
 def _bizzes(rng: random.Random) -> tuple[SyncConfig, ...]:
-    short = rng.random() < 0.3
-    retention_s = rng.randint(20, 90) if short else 30 * DAY_S
+    long_s = 30 * DAY_S
+    short_s = rng.randint(15, 90)
+    retention_s = [short_s if rng.random() < 0.2 else long_s for _ in range(3)]
     return (
-        SyncConfig(biz="CHAT"),
-        SyncConfig(biz="PAY", retention_s=retention_s),
-        SyncConfig(biz="FLAGS"),
+        SyncConfig(biz="CHAT", retention_s=retention_s[0]),
+        SyncConfig(biz="PAY", retention_s=retention_s[1]),
+        SyncConfig(biz="FLAGS", retention_s=retention_s[2]),
         SyncConfig(biz="LIVE", persistent=False),
     )
 
@@ -116,7 +117,8 @@ def _service(rng: random.Random) -> ServiceOptions:
         push_bytes=push_bytes,
         push_count=push_count,
         buffered_bytes_max=rng.choice((1024, 64 * 1024)),
-        ack_timeout_s=15.0,
+        # Longer than a transactional handler may keep its device from saving.
+        ack_timeout_s=30.0,
     )
     return ServiceOptions(
         publisher=PublisherLimits(),
@@ -135,7 +137,7 @@ def _client(rng: random.Random, *, small_inbox: bool) -> ClientOptions:
     return ClientOptions(
         inbox_count_max=4 if small_inbox and rng.random() < 0.5 else 10_000,
         concurrency_max=rng.choice((1, 8)),
-        handler_timeout_s=20.0,
+        handler_timeout_s=8.0,
         attempts_max=6,
         handler_backoff_max_s=5.0,
         connect_timeout_s=rng.choice((5.0, 20.0)),

@@ -3,9 +3,10 @@
 import pytest
 
 from mobilesync.protocol.codes import ResetReason
+from mobilesync.sim import history as h
 from mobilesync.sim.checkers.g2 import check
 from mobilesync.sim.checkers.ledger import Ledger
-from tests.sim.checkers.told import CHAT, Tale
+from tests.sim.checkers.told import CHAT, D1, Tale
 
 
 def findings(tale: Tale) -> list[str]:
@@ -128,6 +129,17 @@ def test_a_reset_that_was_not_told(tale: Tale) -> None:
 
 def test_a_handler_called_out_of_order(tale: Tale) -> None:
     tale.handle(2, "m2")
+    tale.handle(1, "m1")
+    assert len(findings(tale)) == 1
+
+
+def test_a_parked_oplog_is_called_out_of_order_when_it_is_retried(tale: Tale) -> None:
+    tale.begin(1, "m1")
+    tale.add(h.Parked(tale.now_ms, D1, CHAT, 1, "m1", 1))
+    tale.handle(2, "m2")
+    tale.handle(1, "m1")
+    tale.handle(3, "m3")
+    assert not findings(tale)
     tale.handle(1, "m1")
     assert len(findings(tale)) == 1
 

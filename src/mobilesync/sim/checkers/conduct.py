@@ -23,7 +23,7 @@ _ALWAYS = {
     CloseCode.UNKNOWN_APP,
     CloseCode.INVALID_FIELD,
 }
-_ONCE_CALM = {CloseCode.SLOW_DEVICE, CloseCode.STORE_UNAVAILABLE, CloseCode.TOKEN_EXPIRED}
+_ONCE_CALM = {CloseCode.SLOW_DEVICE, CloseCode.STORE_UNAVAILABLE}
 SETTLE_MS = 60_000
 """What began before the calm may still end badly for so long."""
 

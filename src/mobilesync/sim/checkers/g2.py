@@ -78,6 +78,8 @@ class _Line:
     """(era, id) of the last oplog whose handler was called, in the epoch of its save."""
     done: dict[OplogName, int] = field(default_factory=dict)
     """How many calls that need no other were made for an oplog."""
+    parked: set[OplogName] = field(default_factory=set)
+    """Set aside after too many failures: called out of order when they are retried."""
     copies: int = 1
     """How often an oplog may come: once more after each reset that brings some again."""
     finished: OplogName | None = None
@@ -127,10 +129,11 @@ class _Follower:
                 self._reset(fact)
             case h.HandlerBegan():
                 yield from self._begin(fact)
-            case h.HandlerFinished():
-                self._finish(fact, is_marked=not self._marks)
-            case h.Marked():
-                self._finish(fact, is_marked=True)
+            case h.Parked():
+                line = self._device(fact.device).line(fact.channel)
+                line.parked.add(self._name(fact))
+            case h.HandlerFinished() | h.Marked():
+                self._finish(fact)
 
     def _device(self, device: str) -> _Device:
         return self._devices.setdefault(device, _Device())
@@ -191,19 +194,22 @@ class _Follower:
             yield Finding("G2", fact.at_ms, sentence)
         # What was saved in an older epoch is handled before.
         rank = (self._ledger.eras.get(fact.epoch, 0), fact.id)
+        if name in line.parked:
+            return
         if line.begun is not None and rank < line.begun:
             sentence = f"{fact.device}: handler called for {name} after {line.begun}"
             yield Finding("G2", fact.at_ms, sentence)
         else:
             line.begun = rank
 
-    def _finish(self, fact: h.HandlerFinished | h.Marked, *, is_marked: bool) -> None:
+    def _finish(self, fact: h.HandlerFinished | h.Marked) -> None:
         line = self._device(fact.device).line(fact.channel)
         name = line.finished = self._name(fact)
-        if is_marked:
+        # Without marks in the history, the end of the call is all that one can see.
+        if isinstance(fact, h.Marked) or not self._marks:
             line.done[name] = line.done.get(name, 0) + 1
 
-    def _name(self, fact: h.HandlerBegan | h.HandlerFinished | h.Marked) -> OplogName:
+    def _name(self, fact: h.HandlerBegan | h.HandlerFinished | h.Parked | h.Marked) -> OplogName:
         epoch = fact.epoch or self._epoch
         return self._ledger.origin(fact.channel, epoch, fact.id)
 
