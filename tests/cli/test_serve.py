@@ -1,5 +1,6 @@
 """`serve` as a real process: ready, signals, refusals, and a whole life with publish and listen."""
 
+import gc
 import json
 import signal
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mobilesync.cli import serve
 from tests.cli.conftest import COMMAND, START_S, Cli, ServerProcess, environment
 
 
@@ -176,3 +178,17 @@ def test_a_newcomer_is_told_what_to_do_next(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert "listen CHAT\n" in told
     assert 'publish CHAT user:alice "Hello, Alice"\n' in told
+
+
+def test_the_collector_is_kept_from_walking_over_all_sessions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen: list[str] = []
+    before = gc.get_threshold()
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append("frozen"))
+    try:
+        serve._calm_collector()
+        assert frozen == ["frozen"]
+        assert gc.get_threshold() == serve.COLLECTOR_THRESHOLDS
+    finally:
+        gc.set_threshold(*before)

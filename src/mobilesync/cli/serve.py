@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from mobilesync.cli.server import Server
 from mobilesync.domain.errors import InvalidRequest
 
 log = structlog.get_logger(__name__)
+
+COLLECTOR_THRESHOLDS = (50_000, 20, 50)
 
 
 @click.command(
@@ -63,11 +66,23 @@ async def _serve(chosen: Configuration, ready_file: Path | None, as_json: bool) 
     with _signals(server, stopped):
         await server.start()
         try:
+            _calm_collector()
             _say_ready(server, ready_file, as_json)
             await stopped.wait()
         finally:
             await server.stop()
     log.info("stopped")
+
+
+def _calm_collector() -> None:
+    """Have the garbage collector look seldom, and never at what was there from the start.
+
+    Sessions are freed by reference counts. A full collection walks over all of them, and at 50,000
+    stops the loop for about half a second; cycles are few, and can wait.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 def _allow_open_files() -> None:

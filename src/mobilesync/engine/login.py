@@ -184,6 +184,14 @@ class Logins:
             session.cursors[channel] = cursor
             if place.reset is not None:
                 resets.append(_reset(channel, lineage[-1], place))
+            if place.reset is ResetReason.FUTURE:
+                # A healthy store cannot cause this: it has lost something, or the device lies.
+                log.warning(
+                    "sync_point_from_the_future",
+                    session=session.id,
+                    app=session.app,
+                    biz=channel.biz,
+                )
             # A point of a channel that does not exist proves nothing, and devices could fill the
             # store with such.
             if channel in heads and place.reset in (None, ResetReason.RENAMED):
