@@ -76,8 +76,7 @@ class PublishedOplog(Struct):
 
 _FIELDS = len(PublicationBody.__struct_fields__)
 _ITEM = JsonBody(PublicationBody, lambda item: _FIELDS - astuple(item).count(UNSET))
-_ITEMS = JsonBody(list[Raw])
-_Form = PublicationBody | list[PublicationBody]
+_Form = PublicationBody | Annotated[list[PublicationBody], Meta(max_length=BATCH_ITEMS_CEILING)]
 _Answer = PublishedOplog | list[PublishedOplog]
 
 
@@ -105,11 +104,18 @@ class PublishBody(JsonBody[_Form]):
 
 
 def _judge(body: bytes) -> list[tuple[int, InvalidRequest]]:
-    """The items of a list that do not fit. Raises HttpError when the text is no JSON."""
+    """The items of a list that do not fit. Raises TooLarge when there are too many to look at,
+    HttpError when the text is no JSON."""
+    items = split_list(body, BATCH_ITEMS_CEILING)
+    if items is None:
+        hint = f"at most {BATCH_ITEMS_CEILING} items in one call, or fewer by the server's setting"
+        raise TooLarge("too many items", field="oplogs", hint=hint)
     wrong: list[tuple[int, InvalidRequest]] = []
-    for index, item in enumerate(_ITEMS.decode(body)):
+    for index, item in enumerate(items):
         try:
-            _ITEM.decode(bytes(item))
+            _ITEM.decode(item)
+        except HttpError:
+            raise
         except InvalidRequest as error:
             wrong.append((index, error))
     return wrong

@@ -24,6 +24,8 @@ from mobilesync.domain.errors import InvalidRequest
 
 _Value = TypeVar("_Value")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'":')
+_SPACE = re.compile(r"[ \t\r\n]*")
+_SIGN = re.compile(r"[ \t\r\n]*([\[,])[ \t\r\n]*")
 _PLACE = re.compile(r" - at `\$(?:\.)?(.*)`$")
 
 
@@ -57,6 +59,41 @@ def check_unique_keys(body: bytes) -> None:
         _EXACT.decode(body.decode())
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
+
+
+def split_list(body: bytes, count_max: int) -> list[bytes] | None:
+    """The texts of the elements of the JSON list `body`, or None when there are more than
+    `count_max`: reading ends there, since a list of millions costs many times its own bytes.
+
+    Raises HttpError (MALFORMED_BODY), also for a key that stands twice; what an element means is
+    for its own decoder to judge.
+    """
+    try:
+        text = body.decode()
+        at = _past(text, 0, "[")
+        items: list[bytes] = []
+        while items or not text.startswith("]", at):
+            if len(items) == count_max:
+                return None
+            _, end = _EXACT.raw_decode(text, at)
+            items.append(text[at:end].encode())
+            at = _SPACE.match(text, end).end()  # type: ignore[union-attr]  # it matches nothing too
+            if text.startswith("]", at):
+                break
+            at = _past(text, at, ",")
+        if text[at + 1 :].strip(" \t\r\n"):
+            raise ValueError
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error) from None
+    return items
+
+
+def _past(text: str, at: int, sign: str) -> int:
+    """Where the next value begins, behind `sign`. Raises ValueError."""
+    found = _SIGN.match(text, at)
+    if found is None or found[1] != sign:
+        raise ValueError
+    return found.end()
 
 
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:

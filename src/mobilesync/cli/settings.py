@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from mobilesync.cli.setting import setting, table_of
+from mobilesync.engine.options import BATCH_ITEMS_CEILING
 from mobilesync.protocol.limits import BEAT_S_MAX, PAYLOAD_BYTES_MAX
 
 KIB = 1024
@@ -165,7 +166,7 @@ class Settings:
         turned="The operator, when businesses publish in bulk.",
         group=_PUBLISHING,
         low=1,
-        high=10_000,
+        high=BATCH_ITEMS_CEILING,
     )
     batch_bytes_max: int = setting(
         8 * MIB,
@@ -247,9 +248,10 @@ class Settings:
         high=100_000,
     )
     ack_timeout_s: float = setting(
-        30.0,
+        90.0,
         "A device that acks nothing for so long, with pushes under way, is disconnected.",
-        turned="The operator whose devices have very slow networks.",
+        turned="The operator whose devices have very slow networks, or handlers that take longer "
+        "inside the SDK's transaction, during which nothing is acked.",
         group=_SESSIONS,
         low=1,
         high=600,

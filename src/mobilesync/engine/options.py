@@ -17,6 +17,8 @@ from mobilesync.protocol.limits import (
 KIB = 1024
 OPLOG_OVERHEAD_BYTES = MESSAGE_ID_CHARS_MAX + 32
 """What an oplog adds to a Push besides its payload, at most."""
+BATCH_ITEMS_CEILING = 10_000
+"""What no setting of `batch_items_max` exceeds: a door reads no further into a longer list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class PublisherLimits:
     def __post_init__(self) -> None:
         assert 0 < self.payload_bytes_max <= self.batch_bytes_max
         assert self.payload_bytes_max <= PAYLOAD_BYTES_MAX, "devices would refuse it for ever"
-        assert self.batch_items_max > 0
+        assert 0 < self.batch_items_max <= BATCH_ITEMS_CEILING
         assert self.rate_per_s >= 0
         assert self.burst >= self.batch_items_max
 
@@ -56,8 +58,9 @@ class SessionOptions:
     push_count: int = 500
     buffered_bytes_max: int = 64 * KIB
     """Written but not taken by the kernel: above it the pump waits, and notices are dropped."""
-    ack_timeout_s: float = 30.0
-    """A device that acks nothing for so long, with pushes under way, is slow."""
+    ack_timeout_s: float = 90.0
+    """A device that acks nothing for so long, with pushes under way, is slow. Above the 60 s that
+    the SDK gives a handler, because a transactional one holds up acks."""
     messages_per_s_max: int = 200
     bytes_per_s_max: int = 1024 * KIB
     """From one device; the largest Hello is a quarter of it."""
