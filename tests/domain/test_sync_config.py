@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from mobilesync.domain.errors import InvalidRequest
-from mobilesync.domain.sync_config import RETENTION_S_MAX, SyncConfig, check_sync_config
+from mobilesync.domain.sync_config import (
+    PRIORITY_MAX,
+    RETENTION_S_MAX,
+    SyncConfig,
+    check_sync_config,
+)
 
 
 def test_the_defaults_are_thirty_days_online_and_kept() -> None:
@@ -28,6 +33,8 @@ def test_retention_at_its_bounds(retention_s: int) -> None:
         ("retention_s", RETENTION_S_MAX + 1),
         ("description", "x" * 1001),
         ("status", "paused"),
+        ("priority", PRIORITY_MAX + 1),
+        ("priority", -PRIORITY_MAX - 1),
     ],
 )
 def test_what_makes_no_sense_is_refused(field: str, value: Any) -> None:

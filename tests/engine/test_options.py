@@ -27,6 +27,7 @@ def test_the_defaults_hold_together() -> None:
         {"payload_bytes_max": 2048, "batch_bytes_max": 1024},
         {"payload_bytes_max": limits.PAYLOAD_BYTES_MAX + 1},
         {"batch_items_max": 0},
+        {"batch_items_max": 10_001, "burst": 20_000},
         {"batch_items_max": 100, "burst": 99},
         {"rate_per_s": -1.0},
     ],

@@ -7,6 +7,7 @@ import pytest
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import StoreUnavailable
 from mobilesync.engine.session import Session
+from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode
 from tests.engine.world import APP, Gate, World, failing, options, passes, settle, simulated
 
@@ -196,6 +197,32 @@ async def test_a_channel_with_a_long_backlog_holds_up_no_other() -> None:
         await settle()
         assert device.received("BULK", "user:u1") < 1000
         assert device.got("ALERT", "user:u1") == [b"urgent"]
+
+
+@simulated
+async def test_a_payment_does_not_wait_behind_a_week_of_chat() -> None:
+    async with World(options(push_count=2, window_count=2)) as world:
+        await world.config("CHAT")
+        await world.config("PAYMENT", priority=5)
+        texts = [b"%d" % number for number in range(10)]
+        await world.publish("user:u1", *texts)
+        await world.publish("user:u1", b"1", b"2", b"3", biz="PAYMENT")
+        device = await world.online()
+        await settle()
+        pushes = [(p.biz, len(p.oplogs)) for p in device.all(m.Push) if isinstance(p, m.Push)]
+        assert pushes[:3] == [("PAYMENT", 2), ("PAYMENT", 1), ("CHAT", 1)]
+        assert device.got(*CHAT) == texts
+
+
+@simulated
+async def test_a_lower_priority_waits_and_arrives_all_the_same() -> None:
+    async with World(options(push_count=2, window_count=2)) as world:
+        await world.config("CHAT", priority=-1)
+        await world.publish("user:u1", b"1")
+        await world.publish("user:u1", b"1", b"2", biz="NEWS")
+        device = await world.online()
+        await settle()
+        assert [p.biz for p in device.all(m.Push) if isinstance(p, m.Push)] == ["NEWS", "CHAT"]
 
 
 @simulated

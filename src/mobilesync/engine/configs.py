@@ -72,6 +72,11 @@ class SyncConfigs:
         config = self._configs.get((app, biz))
         return config is not None and config.status == "offline"
 
+    def priority(self, app: str, biz: str) -> int:
+        """What of several bizzes goes first: the higher one."""
+        config = self._configs.get((app, biz))
+        return config.priority if config is not None else 0
+
     def list(self, app: str) -> list[SyncConfig]:
         """All of an app, by name."""
         mine = [config for (owner, _), config in self._configs.items() if owner == app]

@@ -144,8 +144,9 @@ class Pump:
             if budget <= 0:
                 self.ready(session)
                 return
-            # Page by page in turn, so that a channel with a long backlog holds up no other.
-            channel = next(iter(session.behind))
+            channel = self._next(session)
+            # To the end of the row: page by page in turn, so that among equals a channel with a
+            # long backlog holds up no other.
             last = session.behind.pop(channel)
             if self._configs.withheld(channel.app, channel.biz):
                 # Left behind on purpose: the biz coming online wakes all sessions of the app.
@@ -158,6 +159,14 @@ class Pump:
                 return
             if not self._configs.withheld(channel.app, channel.biz):
                 budget -= self._push(session, channel, page, frames)
+
+    def _next(self, session: Session) -> Channel:
+        """Whose turn it is: the highest priority's, and among equals whoever waits longest."""
+        behind = session.behind
+        if len(behind) == 1:
+            return next(iter(behind))
+        priority = self._configs.priority
+        return max(behind, key=lambda channel: priority(channel.app, channel.biz))
 
     def _push(
         self, session: Session, channel: Channel, page: FeedPage, frames: list[tuple[str, bytes]]

@@ -99,7 +99,7 @@ def _bizzes(rng: random.Random) -> tuple[SyncConfig, ...]:
     retention_s = [short_s if rng.random() < 0.2 else long_s for _ in range(3)]
     return (
         SyncConfig(biz="CHAT", retention_s=retention_s[0]),
-        SyncConfig(biz="PAY", retention_s=retention_s[1]),
+        SyncConfig(biz="PAY", retention_s=retention_s[1], priority=rng.choice((0, 5))),
         SyncConfig(biz="FLAGS", retention_s=retention_s[2]),
         SyncConfig(biz="LIVE", persistent=False),
     )
