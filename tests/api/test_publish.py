@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mobilesync.domain.channel import Channel
+from mobilesync.engine.options import BATCH_ITEMS_CEILING
 from mobilesync.engine.service import Service
 from mobilesync.storage.memory import Disk
 from tests.api.fakes import OPLOGS, Caller, assert_error
@@ -208,6 +209,18 @@ async def test_a_batch_has_bounds(caller: Caller) -> None:
     error = assert_error(await caller.post(OPLOGS, wrong), "INVALID_BATCH")
     assert len(error["items"]) == 100
     assert "300" in error["message"]
+
+
+@pytest.mark.parametrize("item", [b"1", b"{}"])
+async def test_a_list_of_far_too_many_is_not_judged_one_by_one(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, item: bytes
+) -> None:
+    def judge(body: bytes) -> None:
+        raise AssertionError("an error for each of millions takes half a minute")
+
+    monkeypatch.setattr("mobilesync.api.publish._ITEM.decode", judge)
+    body = b"[" + b",".join([item] * (BATCH_ITEMS_CEILING + 1)) + b"]"
+    assert_error(await caller.post(OPLOGS, body), "TOO_LARGE", "oplogs")
 
 
 async def test_an_app_that_is_not_there(caller: Caller) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobilesync.api.errors import HttpError
-from mobilesync.api.strict_json import JsonBody, _colons, check_unique_keys
+from mobilesync.api.strict_json import JsonBody, _colons, check_unique_keys, split_list
 from mobilesync.domain.errors import InvalidRequest
 
 TEXTS = st.text(alphabet=st.sampled_from('ab:"\\{}[],\n é\x00'), max_size=6)
@@ -74,3 +74,31 @@ def test_deep_nesting(depth: int) -> None:
             JsonBody[Any](Any).decode(body)
         with pytest.raises(HttpError):
             check_unique_keys(body)
+
+
+@given(values=st.lists(VALUES, max_size=5), indent=st.sampled_from([None, 1]), ascii_only=...)
+def test_a_list_is_split_into_its_elements(
+    values: list[Any], indent: int | None, ascii_only: bool
+) -> None:
+    body = json.dumps(values, ensure_ascii=ascii_only, indent=indent).encode()
+    items = split_list(b" " + body + b"\n", 5)
+    assert items is not None
+    assert [json.loads(item) for item in items] == values
+
+
+@pytest.mark.parametrize("count_max, expected", [(2, None), (3, [b"1", b'"]"', b"[2,3]"])])
+def test_a_list_is_read_no_further_than_its_bound(
+    count_max: int, expected: list[bytes] | None
+) -> None:
+    assert split_list(b'[1, "]" ,[2,3]]', count_max) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"1", b"]", b"[", b"[1", b"[1,", b"[1,]", b"[,1]", b"[1 2]", b"[1][", b"[1],", b"[1]]",
+     b"[[1]", b'[{"a":1,"a":2}]', b'["\xff"]', b"[" * 100_000],
+)  # fmt: skip
+def test_what_is_no_list(body: bytes) -> None:
+    with pytest.raises(HttpError) as caught:
+        split_list(body, 5)
+    assert caught.value.code == "MALFORMED_BODY"

@@ -16,8 +16,9 @@ from msgspec.structs import astuple
 
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import Desk, NoQuery, Operation, Request
-from mobilesync.api.strict_json import JsonBody
-from mobilesync.domain.errors import InvalidRequest
+from mobilesync.api.strict_json import JsonBody, split_list
+from mobilesync.domain.errors import InvalidRequest, TooLarge
+from mobilesync.engine.options import BATCH_ITEMS_CEILING
 from mobilesync.engine.publisher import InvalidBatch, Publication, Published
 from mobilesync.protocol.limits import ID_MAX
 

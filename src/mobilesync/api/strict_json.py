@@ -24,8 +24,7 @@ from mobilesync.domain.errors import InvalidRequest
 
 _Value = TypeVar("_Value")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'":')
-_SPACE = re.compile(r"[ \t\r\n]*")
-_SIGN = re.compile(r"[ \t\r\n]*([\[,])[ \t\r\n]*")
+_SIGN = re.compile(r"[ \t\r\n]*([\[,\]])[ \t\r\n]*")
 _PLACE = re.compile(r" - at `\$(?:\.)?(.*)`$")
 
 
@@ -68,32 +67,31 @@ def split_list(body: bytes, count_max: int) -> list[bytes] | None:
     Raises HttpError (MALFORMED_BODY), also for a key that stands twice; what an element means is
     for its own decoder to judge.
     """
+    items: list[bytes] = []
     try:
         text = body.decode()
-        at = _past(text, 0, "[")
-        items: list[bytes] = []
-        while items or not text.startswith("]", at):
+        sign, at = _sign(text, 0, "[")
+        if text.startswith("]", at):
+            sign, at = _sign(text, at, "]")
+        while sign != "]":
             if len(items) == count_max:
                 return None
             _, end = _EXACT.raw_decode(text, at)
             items.append(text[at:end].encode())
-            at = _SPACE.match(text, end).end()  # type: ignore[union-attr]  # it matches nothing too
-            if text.startswith("]", at):
-                break
-            at = _past(text, at, ",")
-        if text[at + 1 :].strip(" \t\r\n"):
+            sign, at = _sign(text, end, ",]")
+        if at != len(text):
             raise ValueError
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
     return items
 
 
-def _past(text: str, at: int, sign: str) -> int:
-    """Where the next value begins, behind `sign`. Raises ValueError."""
+def _sign(text: str, at: int, expected: str) -> tuple[str, int]:
+    """One of the signs `expected`, which comes next, and what is behind it. Raises ValueError."""
     found = _SIGN.match(text, at)
-    if found is None or found[1] != sign:
+    if found is None or found[1] not in expected:
         raise ValueError
-    return found.end()
+    return found[1], found.end()
 
 
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
