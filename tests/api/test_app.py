@@ -228,12 +228,19 @@ async def test_the_store_s_refusals(
     caller: Caller, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails() -> None:
-        raise OSError("disk full")
+        raise OSError("disk full: /srv/data/7.log")
 
     monkeypatch.setattr(store, "_sync", fails)
-    assert_error(await caller.post(OPLOGS, PUBLICATION), "OUTCOME_UNKNOWN")
-    assert_error(await caller.post(OPLOGS, PUBLICATION), "STORE_UNAVAILABLE")
+    with capture_logs() as logs:
+        unknown = await caller.post(OPLOGS, PUBLICATION)
+        refused = await caller.post(OPLOGS, PUBLICATION)
+    assert_error(unknown, "OUTCOME_UNKNOWN")
+    assert_error(refused, "STORE_UNAVAILABLE")
     assert_error(await caller.put("/v1/apps/demo/bizzes/NEW", {}), "STORE_UNAVAILABLE")
+    reasons = [line["reason"] for line in logs if line["event"] == "store_refused"]
+    assert len(reasons) == 2
+    assert all("/srv/data" in reason for reason in reasons), "the cause is for the operator"
+    assert "/srv" not in unknown.text + refused.text, "and for nobody else"
 
 
 async def test_only_http(caller: Caller, random_bytes: Callable[[int], bytes]) -> None:

@@ -58,6 +58,15 @@ def test_the_unforeseen_is_told_without_a_word_about_it(error: Exception) -> Non
     assert b"payload" not in text
 
 
+@pytest.mark.parametrize("kind", [StoreUnavailable, Unknown])
+def test_what_the_store_says_of_its_files_is_not_for_callers(
+    kind: type[StoreUnavailable | Unknown],
+) -> None:
+    refused = problem(kind("no", hint="IO error: while appending to /srv/data/7.log"), "r1")
+    assert b"/srv" not in msgspec.json.encode(ErrorAnswer(refused.body))
+    assert "log says why" in refused.body.hint
+
+
 def test_items_are_bounded() -> None:
     wrong = [(index, InvalidRequest("x", field="f")) for index in range(ITEMS_MAX + 50)]
     body = problem(InvalidBatch(wrong), "r1").body

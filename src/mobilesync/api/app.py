@@ -32,7 +32,7 @@ from mobilesync.api.operations import JSON, Desk, NoQuery, Operation, Request, T
 from mobilesync.api.options import ApiOptions
 from mobilesync.api.routes import OPERATIONS, Routes, check_path
 from mobilesync.api.strict_json import invalid
-from mobilesync.domain.errors import Overloaded
+from mobilesync.domain.errors import OutcomeUnknown, Overloaded, StoreUnavailable
 from mobilesync.engine.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -121,6 +121,8 @@ class Api:
             refused = problem(error, exchange.request_id)
             if refused.body.code == "INTERNAL":
                 _log_fault(exchange, error)
+            elif isinstance(error, StoreUnavailable | OutcomeUnknown):
+                log.warning("store_refused", request_id=exchange.request_id, reason=error.hint)
             return _refusal(exchange, refused)
         if isinstance(value, Text):
             return operation.status, value.content_type, [], value.body

@@ -8,7 +8,8 @@ Not here: which error is raised when (each operation), the conversation's close 
 
 Invariants:
 - every code that leaves this server is in `CODES`;
-- what nobody foresaw is INTERNAL, without a word about its cause.
+- what nobody foresaw is INTERNAL, without a word about its cause;
+- what the store says of its files stays in the log.
 """
 
 import math
@@ -22,6 +23,11 @@ from mobilesync.engine.publisher import InvalidBatch
 
 ITEMS_MAX = 100
 """Errors of items in one answer: enough to mend a batch, and never larger than the batch."""
+SEE_LOG = {
+    "STORE_UNAVAILABLE": "try again later; the server's log says why",
+    "OUTCOME_UNKNOWN": "publish again with the same message ids; the server's log says why",
+}
+"""Hints in place of the store's own, which names files of the server's machine."""
 OUTCOME_UNKNOWN_RETRY_S = 5
 """The store must be opened anew before another try can succeed."""
 
@@ -128,7 +134,8 @@ def problem(error: BaseException, request_id: str) -> Problem:
         body = ErrorBody("INTERNAL", "the server failed", "it is logged there", request_id)
         return Problem(500, [], body)
     status = CODES[error.code].status
-    body = ErrorBody(error.code, error.message, error.hint, request_id)
+    hint = SEE_LOG.get(error.code, error.hint)
+    body = ErrorBody(error.code, error.message, hint, request_id)
     headers: list[tuple[bytes, bytes]] = []
     if isinstance(error, InvalidRequest):
         body.field = error.field

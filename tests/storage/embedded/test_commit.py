@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 from rocksdict import WriteBatch
+from structlog.testing import capture_logs
 
 from mobilesync.domain.errors import OutcomeUnknown, StoreUnavailable
 from mobilesync.domain.oplog import Draft
@@ -123,12 +124,13 @@ async def test_a_full_disk_refuses_publishes_and_serves_reads(folder: Path) -> N
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, old[1]))
     try:
-        outcomes = [
-            await asyncio.gather(
-                store.append(random_drafts(10, begin=10 * number + 10)), return_exceptions=True
-            )
-            for number in range(6)
-        ]
+        with capture_logs() as logs:
+            outcomes = [
+                await asyncio.gather(
+                    store.append(random_drafts(10, begin=10 * number + 10)), return_exceptions=True
+                )
+                for number in range(6)
+            ]
         failures = [type(answer) for (answer,) in outcomes if isinstance(answer, Exception)]
         assert failures[0] is OutcomeUnknown
         assert set(failures[1:]) == {StoreUnavailable}
@@ -137,7 +139,8 @@ async def test_a_full_disk_refuses_publishes_and_serves_reads(folder: Path) -> N
         assert len(shown) == 3 + 10 * (6 - len(failures))
         with pytest.raises(StoreUnavailable):
             await store.append(drafts(1, begin=500))
-        assert store.stats().failed
+        said = [(line["event"], line["reason"]) for line in logs]
+        assert said == [("store_failed", store.stats().failed)], "once, for the operator"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     await store.close()

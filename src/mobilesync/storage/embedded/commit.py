@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+import structlog
 from rocksdict import WriteBatch
 
 from mobilesync.domain.channel import Channel
@@ -26,6 +27,8 @@ from mobilesync.storage.embedded.options import EmbeddedOptions
 from mobilesync.storage.embedded.points import Points
 from mobilesync.storage.embedded.tables import Tables
 from mobilesync.storage.embedded.writer import Writer
+
+log = structlog.get_logger(__name__)
 
 _STALL_CHECK_S = 0.01
 
@@ -150,6 +153,8 @@ class Committer:
         if self.failed:
             return
         self.failed = str(error) or type(error).__name__
+        # Whoever is refused from now on is told less: here is where an operator looks.
+        log.error("store_failed", reason=self.failed)
         waiting = [self._in_flight, *self._queue] if self._in_flight else [*self._queue]
         self._queue.clear()
         self._queued_bytes = 0
