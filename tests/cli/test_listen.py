@@ -15,6 +15,7 @@ from mobilesync.cli.listen import Listening
 from mobilesync.client import (
     ChannelReset,
     ClientEvent,
+    Connected,
     Connecting,
     Parked,
     ParkedOplog,
@@ -121,6 +122,48 @@ def test_ctrl_c_ends_it_cleanly(served: ServerProcess) -> None:
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert (out, err.strip()) == ("", "")
+
+
+def test_it_ends_with_its_reader(cli: Cli, served: ServerProcess) -> None:
+    where = ("--user", "pipe", "--data", str(served.data))
+    for text in ("one", "two", "three"):
+        cli("publish", "CHAT", "user:pipe", text, "--data", served.data)
+    for flags in ([], ["--json", "--device", "pipe-json"]):
+        with subprocess.Popen(
+            [*COMMAND, "listen", "CHAT", *where, *flags],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        ) as process:
+            assert process.stdout is not None
+            assert "one" in process.stdout.readline()
+            process.stdout.close()
+            # However the pipe's end and the second oplog met: this one finds nobody.
+            cli("publish", "CHAT", "user:pipe", "four", "--data", served.data)
+            assert process.stderr is not None
+            said = process.stderr.read()
+        assert process.returncode == 0, said
+        assert "Traceback" not in said
+        assert "parked" not in said
+
+
+def test_the_same_trouble_is_told_once() -> None:
+    link = listen.Link()
+    assert link.note(Waiting(None, "no network"))
+    assert not link.note(Waiting(None, "no network"))
+    assert link.note(Waiting(None, "no\x1b token"))
+    assert link.trouble == "no� token"
+    assert link.note(Connected("u", "s", 1))
+    assert link.trouble == ""
+
+
+def test_who_never_was_connected_is_told_why(cli: Cli, data: tuple[str, str]) -> None:
+    nowhere = ("--server", "127.0.0.1:1", "--timeout-s", "0.5")
+    ended = cli("listen", "CHAT", *nowhere, *data)
+    assert ended.code == 3
+    assert "Error: not connected within 0.5 s: " in ended.err
+    assert ended.err.count("trying again") == 1
 
 
 def test_no_server(cli: Cli, elsewhere: Path) -> None:

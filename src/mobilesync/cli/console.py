@@ -48,14 +48,17 @@ def program() -> str:
 
 def write_json(data: Any) -> None:
     """One object on one line, at once."""
-    sys.stdout.write(msgspec.json.encode(data).decode() + "\n")
-    sys.stdout.flush()
+    write_line(msgspec.json.encode(data).decode())
 
 
 def write_line(text: str) -> None:
     """A line of data that a script may take as it is: a token, a key."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Without its number: click exits with 1 on an EPIPE, root.py with 0.
+        raise BrokenPipeError("nobody reads any more") from None
 
 
 def shown(text: object, chars_max: int = 200) -> str:

@@ -1,7 +1,9 @@
 """`mobilesync listen`: be a device, and show what arrives."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -160,21 +162,47 @@ async def _listen(listening: Listening) -> None:
         fingerprint=door.fingerprint,
         os="cli",
     )
-    _register(client, listening, ended)
+    link = Link()
+    _register(client, listening, ended, link)
     async with client:
         try:
             async with asyncio.timeout(listening.timeout_s or None):
                 await ended
         except TimeoutError:
+            within = f"within {listening.timeout_s:g} s"
             raise CommandFailed(
-                f"not enough oplogs arrived within {listening.timeout_s:g} s",
-                hint="were they published to this user or device, and to these bizzes?",
+                f"not connected {within}: {link.trouble}"
+                if link.trouble
+                else f"not enough oplogs arrived {within}",
+                hint="is this the port for devices of a running server, and the token good?"
+                if link.trouble
+                else "were they published to this user or device, and to these bizzes?",
                 code="TIMEOUT",
                 exit_code=ExitCode.RETRY,
             ) from None
 
 
-def _register(client: Client, listening: Listening, ended: "asyncio.Future[None]") -> None:
+class Link:
+    """What is known of the connection."""
+
+    trouble = ""
+    """Why there is none; empty while there is one, and before the first attempt failed."""
+
+    def note(self, event: ClientEvent) -> bool:
+        """Take note of `event`; whether it is worth a line: the same trouble is told once."""
+        before = self.trouble
+        match event:
+            case Connected():
+                self.trouble = ""
+            case Waiting(_, why):
+                self.trouble = shown(why)
+                return self.trouble != before
+        return True
+
+
+def _register(
+    client: Client, listening: Listening, ended: "asyncio.Future[None]", link: Link
+) -> None:
     arrived = 0
 
     def show_oplog(oplog: ReceivedOplog) -> None:
@@ -182,12 +210,22 @@ def _register(client: Client, listening: Listening, ended: "asyncio.Future[None]
         if ended.done():
             # Not shown, so not done: the next run gets it.
             raise CommandFailed("this run has shown as many as it was asked for")
-        _show_oplog(oplog, listening.as_json)
+        with _ending_with_the_reader(ended):
+            _show_oplog(oplog, listening.as_json)
         arrived += 1
         if listening.count and arrived >= listening.count:
             ended.set_result(None)
 
+    def show_notice(notice: ReceivedNotice) -> None:
+        with _ending_with_the_reader(ended):
+            _show_notice(notice, listening.as_json)
+
+    def show_reset(reset: ChannelReset) -> None:
+        with _ending_with_the_reader(ended):
+            _show_reset(reset, listening.as_json)
+
     def show_state(event: ClientEvent) -> None:
+        is_new = link.note(event)
         if isinstance(event, Stopped) and not ended.done():
             who = "the server sent this device away" if event.code else "this device gave up"
             ended.set_exception(
@@ -198,14 +236,25 @@ def _register(client: Client, listening: Listening, ended: "asyncio.Future[None]
                     exit_code=ExitCode.REFUSED,
                 )
             )
-        elif not listening.as_json:
+        elif is_new and not listening.as_json and not ended.done():
             _say_state(event, listening)
 
     for biz in dict.fromkeys(listening.bizzes):
         client.on(biz)(show_oplog)
-        client.on_notice(biz)(lambda notice: _show_notice(notice, listening.as_json))
-    client.on_reset(lambda reset: _show_reset(reset, listening.as_json))
+        client.on_notice(biz)(show_notice)
+    client.on_reset(show_reset)
     client.on_state(show_state)
+
+
+@contextlib.contextmanager
+def _ending_with_the_reader(ended: "asyncio.Future[None]") -> Iterator[None]:
+    """Nobody reads any more (`… | head`): end. What was not shown is not done."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        if not ended.done():
+            ended.set_exception(error)
+        raise
 
 
 def _show_oplog(oplog: ReceivedOplog, as_json: bool) -> None:
