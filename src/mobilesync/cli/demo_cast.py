@@ -46,7 +46,9 @@ class Business:
         took_ms = (time.perf_counter() - began_s) * 1000
         self._remember(biz, target, published)
         what = f"publishes {biz} to {target} #{published.id}: {text}"
-        self._timeline.tell("business", what, f"durable after {took_ms:.1f} ms")
+        self._timeline.tell(
+            "business", what, f"durable after {took_ms:.1f} ms", brief=f"{took_ms:.0f} ms"
+        )
         await asyncio.sleep(self._pause_s)
 
     async def publish_many(self, biz: str, target: str, texts: list[str]) -> None:
@@ -61,7 +63,9 @@ class Business:
             self._remember(biz, target, published)
         took_ms = (time.perf_counter() - began_s) * 1000
         what = f"publishes {len(texts)} {biz} to {target} in one request"
-        self._timeline.tell("business", what, f"durable after {took_ms:.1f} ms")
+        self._timeline.tell(
+            "business", what, f"durable after {took_ms:.1f} ms", brief=f"{took_ms:.0f} ms"
+        )
 
     def _message_id(self, place: int) -> str:
         return f"demo-{self._run}-{len(self.began_s) + place}"
@@ -158,15 +162,15 @@ class Device:
         began_s = self._business.began_s.get(oplog.message_id)
         missed = began_s is None or began_s < self._online_s
         if began_s is None:
-            detail = ""
+            detail = brief = ""
         elif missed:
-            detail = f"missed {now_s - began_s:.1f} s ago"
+            detail = brief = f"missed {now_s - began_s:.1f} s ago"
         else:
             took_ms = (now_s - began_s) * 1000
-            detail = f"{took_ms:.1f} ms after the publish began"
+            detail, brief = f"{took_ms:.1f} ms after the publish began", f"{took_ms:.0f} ms"
             if not self.quiet:
                 self.latencies_ms.append(took_ms)
         if not self.quiet:
             what = f"handles {oplog.biz} of {oplog.target} #{oplog.id}: {oplog.text}"
-            self._timeline.tell(self.name, what, detail)
+            self._timeline.tell(self.name, what, detail, brief=brief)
         self._arrived.set()
