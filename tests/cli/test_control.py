@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from mobilesync.api.keys import ApiKeys
 from mobilesync.cli import control
@@ -115,7 +116,7 @@ async def test_the_folders_name_may_be_long(tmp_path: Path) -> None:
         assert await _ask(deep, ListKeys()) == []
 
 
-@pytest.mark.parametrize("line", [b"", b"{}\n", b"nonsense\n", b'{"type": "halt"}\n', b"\xff\n"])
+@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b'{"type": "halt"}\n', b"\xff\n"])
 async def test_what_is_no_request_gets_an_answer_and_hurts_nobody(
     tmp_path: Path, line: bytes
 ) -> None:
@@ -127,6 +128,16 @@ async def test_what_is_no_request_gets_an_answer_and_hurts_nobody(
         writer.close()
         assert answer["type"] == "failed"
         assert await _ask(tmp_path, ListKeys()) == []
+
+
+async def test_who_only_looks_whether_it_is_there_is_no_fault(tmp_path: Path) -> None:
+    async with _served(tmp_path):
+        with structlog.testing.capture_logs() as logs:
+            reader, writer = await asyncio.open_unix_connection(str(tmp_path / SOCKET_NAME))
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
+    assert logs == []
 
 
 async def test_a_silent_or_endless_request_is_cut(

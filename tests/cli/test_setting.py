@@ -156,3 +156,8 @@ def test_anything_is_read_or_refused(name: str, raw: object) -> None:
     except BadSetting:
         return
     assert row.read(row.show(value), "again") == value
+
+
+def test_a_refusal_says_what_was_expected() -> None:
+    with pytest.raises(BadSetting, match="is no whole number"):
+        ROWS["count"].read("abc", "the flag --count")

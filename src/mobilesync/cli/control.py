@@ -176,6 +176,8 @@ class Control:
         try:
             async with asyncio.timeout(_REQUEST_TIMEOUT_S):
                 line = await reader.readline()
+            if not line:
+                return  # somebody looked whether the server is there, as `doctor` does
             request = msgspec.json.decode(line, type=Request)
             log.info("control_request", operation=type(request).__name__)
             _write(writer, Done(await perform(request, self._store, self._keys, report)))

@@ -39,7 +39,7 @@ def command() -> None:
     """Look at channels, users, devices and oplogs, and at what reached whom."""
 
 
-@command.command("channel")
+@command.command("channel", short_help="List the oplogs of a channel.")
 @click.argument("biz")
 @click.argument("target")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Only above this oplog id.")
@@ -68,7 +68,7 @@ def channel(biz: str, target: str, after: int, limit: int, as_json: bool, **wher
         OUT.print(f"Go on with --after {page['upto']}.")
 
 
-@command.command("user")
+@command.command("user", short_help="List the channels of a user.")
 @click.argument("user")
 @_options
 def user(user: str, as_json: bool, **where: Any) -> None:
@@ -76,14 +76,14 @@ def user(user: str, as_json: bool, **where: Any) -> None:
     _show_channels(f"user:{user}", as_json, _access(**where))
 
 
-@command.command("everyone")
+@command.command("everyone", short_help="List the channels of everyone.")
 @_options
 def everyone(as_json: bool, **where: Any) -> None:
     """Show the channels of everyone."""
     _show_channels("everyone", as_json, _access(**where))
 
 
-@command.command("device")
+@command.command("device", short_help="Where a device stands in each channel.")
 @click.argument("device")
 @_options
 def device(device: str, as_json: bool, **where: Any) -> None:
@@ -111,7 +111,7 @@ def device(device: str, as_json: bool, **where: Any) -> None:
     OUT.print(table)
 
 
-@command.command("oplog")
+@command.command("oplog", short_help="Show one oplog and the proof of its delivery.")
 @click.argument("biz")
 @click.argument("target")
 @click.argument("oplog_id", metavar="ID", type=click.IntRange(min=1))
@@ -144,10 +144,12 @@ def oplog(
         return
     OUT.print(f"{marked(biz)} {marked(target)} #{oplog_id}")
     OUT.print(
-        f"  published   {_time(found['published_at_ms'])}, message id {marked(found['message_id'])}"
+        f"  published   {_time(found['published_at_ms'])},"
+        f" message id {marked(found['message_id'])}",
+        soft_wrap=True,
     )
     OUT.print(f"  ends        {_time(found['expires_at_ms'])}")
-    OUT.print(f"  payload     {_payload(found)}")
+    OUT.print(f"  payload     {_payload(found)}", soft_wrap=True)
     if device_id:
         for name, at_ms in proof.items():
             when = _time(at_ms) if at_ms is not None else "not yet"

@@ -124,7 +124,8 @@ class Setting(Struct, frozen=True):
     def _form(self) -> str:
         if self.kind == "choice":
             return f"choice of {', '.join(self.choices)}"
-        return {"size": "size in bytes", "seconds": "number of seconds"}.get(self.kind, self.kind)
+        forms = {"count": "whole number", "size": "size in bytes", "seconds": "number of seconds"}
+        return forms.get(self.kind, self.kind)
 
     def _example(self) -> str:
         return {"switch": "true", "path": "/var/lib/mobilesync"}.get(
