@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mobilesync.api.keys import ApiKeys
-from mobilesync.api.mss import app_of_instance
+from mobilesync.api.mss import ORDER_BYTES_MAX, GlobalOrder, OrderBody, app_of_instance
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.errors import TooLarge
 from mobilesync.storage.memory import Disk
 from tests.api.fakes import Caller, FakeClock, assert_error
 
@@ -136,6 +137,14 @@ async def test_what_is_refused(
 
 async def test_the_limit_of_mss_is_in_characters(caller: Caller, disk: Disk) -> None:
     assert (await caller.post(SINGLE, ORDER | {"payload": "é" * 4096})).status_code == 200
+
+
+def test_an_order_without_end_is_not_read() -> None:
+    body = OrderBody(GlobalOrder)
+    text = json.dumps(FOR_ALL).encode()
+    assert body.decode(text.ljust(ORDER_BYTES_MAX)).biz_type == "CHAT"
+    with pytest.raises(TooLarge):
+        body.decode(text.ljust(ORDER_BYTES_MAX + 1))
 
 
 async def test_a_start_that_is_hardly_ahead_is_now(caller: Caller, clock: FakeClock) -> None:

@@ -181,6 +181,25 @@ async def test_connections_are_bounded(caller: Caller) -> None:
     await server.stop(0)
 
 
+async def test_who_rests_makes_room_for_who_comes(caller: Caller) -> None:
+    server = await serve_api(caller.app, "127.0.0.1", 0, options=ListenOptions(connections_max=2))
+    busy = await asyncio.open_connection("127.0.0.1", server.port)
+    busy[1].write(b"GET /heal")
+    resting = await asyncio.open_connection("127.0.0.1", server.port)
+    resting[1].write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    await resting[0].readuntil(b"}")
+    async with httpx.AsyncClient() as client:
+        for _ in range(3):
+            answer = await client.get(f"http://127.0.0.1:{server.port}/healthz")
+            assert answer.status_code == 200
+    assert await resting[0].read() == b""
+    busy[1].write(b"thz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert b"200 OK" in await busy[0].readuntil(b"}")
+    for _, writer in (busy, resting):
+        writer.close()
+    await server.stop(0)
+
+
 async def test_garbage_after_a_request_does_not_corrupt_its_answer() -> None:
     begun = asyncio.Event()
 

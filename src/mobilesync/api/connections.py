@@ -1,9 +1,10 @@
 """HTTP connections: uvicorn's, with bounds on what it leaves open.
 
 Strategy: uvicorn parses and answers; this class watches. It refuses connections above a number,
-and ends those that keep the server waiting for a request's head, or send one too large: without
-that, silent connections cost nothing to their sender and are kept for ever (slowloris). What is
-no HTTP is answered in the one error shape.
+unless one that rests between requests can make room: else whoever keeps enough of them open, even
+without a key, would keep everybody out. It ends those that keep the server waiting for a request's
+head, or send one too large: without that, silent connections cost nothing to their sender and are
+kept for ever (slowloris). What is no HTTP is answered in the one error shape.
 
 Not here: bodies that are slow or large (bodies.py).
 
@@ -42,7 +43,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast, because uvloop's transports are not derived from asyncio's.
         super().connection_made(cast("asyncio.Transport", transport))
-        if len(self.connections) > self.connections_max:
+        if len(self.connections) > self.connections_max and not self._make_room():
             # No answer: writing one costs more than the connection is worth in a flood.
             self.transport.abort()
             return
@@ -76,6 +77,19 @@ class BoundedConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP."""
         self._refuse(HttpError("MALFORMED_REQUEST", "this is no HTTP/1.1 request"))
+
+    def _make_room(self) -> bool:
+        """End a connection that rests between requests, which its client may expect any time."""
+        for other in self.connections:
+            if isinstance(other, BoundedConnection) and other._rests():
+                other.transport.close()
+                return True
+        return False
+
+    def _rests(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        answered = cycle is not None and cycle.response_complete
+        return answered and not self._head_bytes and not self.transport.is_closing()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_timeout_s, self._head_is_late)

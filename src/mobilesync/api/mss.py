@@ -24,6 +24,9 @@ from mobilesync.protocol.limits import ID_MAX
 
 SECONDS_BELOW = 100_000_000_000
 """A smaller time is in seconds (up to the year 5138), any other in milliseconds (from 1973)."""
+ORDER_BYTES_MAX = 256 * 1024
+"""An order has one payload of a few thousand characters: the ordinary API's bound, for batches,
+would let one order without end hold up everybody for seconds."""
 START_LEEWAY_MS = 60_000
 """How far the caller's clock may be ahead before a validity counts as future."""
 
@@ -91,7 +94,9 @@ class OrderBody(JsonBody[Any]):
         self._members = JsonBody[dict[str, Any]](dict[str, Any])
 
     def decode(self, body: bytes) -> Any:
-        """As JsonBody.decode. null counts as left out, as Java's writers mean it."""
+        """As JsonBody.decode, and TooLarge. null counts as left out, as Java's writers mean it."""
+        if len(body) > ORDER_BYTES_MAX:
+            raise TooLarge("the order is too large", hint=f"at most {ORDER_BYTES_MAX} bytes")
         members: dict[str, Any] = {}
         for spelled, value in self._members.decode(body).items():
             name = spelled[:1].lower() + spelled[1:]
