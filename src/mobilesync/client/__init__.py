@@ -1,6 +1,9 @@
-"""The SDK for apps: keeps a device in sync. Start at `Client`; the guide is python-sdk.md.
+"""The SDK for apps: keeps a device in sync. Start at `Client`; the guide is
+docs/guides/python-sdk.md.
 
-It needs the protocol and the standard library, nothing else of ours.
+An oplog's way through it: `session` takes the Push, `local_store` saves it with its sync point in one
+transaction, `dispatcher` calls the handler, `acks` tells the server. It needs the protocol and
+nothing else of ours.
 """
 
 from mobilesync.client.client import Client
