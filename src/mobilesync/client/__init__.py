@@ -1,8 +1,8 @@
 """The SDK for apps: keeps a device in sync. Start at `Client`; the guide is
 docs/guides/python-sdk.md.
 
-An oplog's way through it: `session` takes the Push, `local_store` saves it with its sync point in one
-transaction, `dispatcher` calls the handler, `acks` tells the server. It needs the protocol and
+An oplog's way through it: `session` takes the Push, `local_store` saves it with its sync point in
+one transaction, `dispatcher` calls the handler, `acks` tells the server. It needs the protocol and
 nothing else of ours.
 """
 
