@@ -256,7 +256,7 @@ async def test_a_hello_byte_by_byte_is_cut_in_time(files: CertificateFiles) -> N
 
 @on_both_loops
 async def test_handshakes_are_bounded_and_the_rest_waits(files: CertificateFiles) -> None:
-    async with open_door(files, handshakes_max=2) as door:
+    async with open_door(files, handshakes_max=2, handshake_fair_s=5.0) as door:
         silent = [await door.plain() for _ in range(2)]
         await until(lambda: len(door.gateway.handshakes) == 2)
         waiting = [asyncio.ensure_future(door.device(f"d{number}")) for number in range(4)]
@@ -268,6 +268,16 @@ async def test_handshakes_are_bounded_and_the_rest_waits(files: CertificateFiles
         for phone in await asyncio.gather(*waiting):
             await phone.close()
         assert door.metrics.connections_failed == 2
+
+
+@on_both_loops
+async def test_the_silent_cannot_keep_a_device_out(files: CertificateFiles) -> None:
+    async with open_door(files, handshakes_max=2, handshake_fair_s=0.1) as door:
+        silent = [await door.plain() for _ in range(6)]
+        phone = await asyncio.wait_for(door.device("d1"), 5)
+        assert len(door.gateway.handshakes) <= 2
+        for each in (*silent, phone):
+            await each.close()
 
 
 @on_both_loops

@@ -2,7 +2,8 @@
 
 Strategy: the listening socket is only read from while there is room for TLS handshakes, so that a
 flood of slow or silent clients fills a number and not the memory; the rest waits in the kernel's
-backlog. A handshake has a task, a finished link has none: it becomes a session at once. The event
+backlog. While there is no room, the handshake that has taken longest is given up, once it had its
+fair time: an honest one needs milliseconds, so the silent cannot keep it out. A handshake has a task, a finished link has none: it becomes a session at once. The event
 loop's own TLS does the work; this file is the only one that knows, so another driver can take its
 place.
 
@@ -38,12 +39,15 @@ class TlsOptions:
 
     handshake_timeout_s: float = 10.0
     handshakes_max: int = 2_000
+    handshake_fair_s: float = 1.0
+    """What a handshake is given even when others wait for its place."""
     user_timeout_s: int = 60
     """How long the kernel keeps trying to send to a peer that answers nothing."""
     write_high_bytes: int = 32 * 1024
     write_low_bytes: int = 8 * 1024
 
     def __post_init__(self) -> None:
+        assert min(self.handshake_fair_s, self.handshake_timeout_s) > 0
         assert 0 < self.write_low_bytes < self.write_high_bytes
 
 
@@ -139,12 +143,14 @@ class TlsGateway:
         assert self.options.write_high_bytes <= sessions.options.buffered_bytes_max
         self.links: set[DeviceLink] = set()
         """Those with TLS, until they have ended."""
-        self.handshakes: set[asyncio.Task[None]] = set()
+        self.handshakes: dict[asyncio.Task[None], float] = {}
+        """Those under way, oldest first, and when they began."""
         self._context = context
         self._host = host
         self._port = port
         self._listener: socket.socket | None = None
         self._pause: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._reading = False
         self._closing = False
         self._empty = asyncio.Event()
@@ -172,8 +178,9 @@ class TlsGateway:
     async def stop_accepting(self) -> None:
         """Take no new links; those that are stay."""
         self._read_off()
-        if self._pause is not None:
-            self._pause.cancel()
+        for timer in (self._pause, self._patience):
+            if timer is not None:
+                timer.cancel()
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -218,6 +225,7 @@ class TlsGateway:
         for _ in range(ACCEPTS_IN_A_ROW):
             if len(self.handshakes) >= self.options.handshakes_max:
                 self._read_off()
+                self._make_room()
                 return
             try:
                 accepted, _address = listener.accept()
@@ -230,12 +238,26 @@ class TlsGateway:
                 self._pause = loop.call_later(ACCEPT_PAUSE_S, self._read_on)
                 return
             handshake = loop.create_task(self._shake_hands(accepted))
-            self.handshakes.add(handshake)
+            self.handshakes[handshake] = loop.time()
             handshake.add_done_callback(self._shaken)
 
     def _shaken(self, handshake: asyncio.Task[None]) -> None:
-        self.handshakes.discard(handshake)
+        self.handshakes.pop(handshake, None)
         self._read_on()
+
+    def _make_room(self) -> None:
+        """Give up what has taken longest, if it had its fair time; else look again when it has."""
+        if self._patience is not None:
+            self._patience.cancel()
+        if self._reading or self._listener is None or not self.handshakes:
+            return
+        loop = asyncio.get_running_loop()
+        handshake, begun_s = next(iter(self.handshakes.items()))
+        fair_s = begun_s + self.options.handshake_fair_s - loop.time()
+        if fair_s > 0:
+            self._patience = loop.call_later(fair_s, self._make_room)
+        else:
+            handshake.cancel()
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
