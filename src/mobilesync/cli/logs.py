@@ -49,6 +49,8 @@ def set_up_logs(
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    # It warns of each piece of garbage that a stranger sends, and advises what does not apply here.
+    logging.getLogger("uvicorn.error").setLevel(max(threshold, logging.ERROR))
 
 
 class _Lossy(io.TextIOBase):
