@@ -122,9 +122,8 @@ class Dispatcher:
         tasks = list(self._running.values())
         await asyncio.gather(*tasks, return_exceptions=True)
         # From Python 3.12 on gather does not yield for tasks that were done before: their
-        # callbacks, which are under way, clear this.
-        while self._running:
-            await asyncio.sleep(0)
+        # callbacks, which clear this, run in this turn of the loop.
+        await asyncio.sleep(0)
 
     def save_marks(self) -> None:
         """After `stop`: keep the marks of calls that finished, and excuse those that were cut off.
