@@ -3,9 +3,9 @@
 Strategy: the listening socket is only read from while there is room for TLS handshakes, so that a
 flood of slow or silent clients fills a number and not the memory; the rest waits in the kernel's
 backlog. While there is no room, the handshake that has taken longest is given up, once it had its
-fair time: an honest one needs milliseconds, so the silent cannot keep it out. A handshake has a task, a finished link has none: it becomes a session at once. The event
-loop's own TLS does the work; this file is the only one that knows, so another driver can take its
-place.
+fair time: an honest one needs milliseconds, so the silent cannot keep it out. A handshake has a
+task, a finished link has none: it becomes a session at once. The event loop's own TLS does the
+work; this file is the only one that knows, so another driver can take its place.
 
 What is not ours gets no answer (spec §2.3): garbage and plain HTTP fail in the handshake, a
 client without the right ALPN is cut right after it.
