@@ -96,12 +96,7 @@ class Logins:
             except InvalidRequest as refusal:
                 session.close(CloseCode.INVALID_FIELD, f"{refusal}: {refusal.hint}")
             except Refused as refusal:
-                after_ms = round(refusal.retry_after_s * 1000)
-                session.close(
-                    CloseCode.STORE_UNAVAILABLE,
-                    retry_after_ms=after_ms,
-                    retry_spread_ms=RETRY_SPREAD_MS,
-                )
+                session.close_for_now(refusal)
             except Exception:
                 log.exception("login_failed", session=session.id)
                 session.close(CloseCode.INTERNAL, retry_spread_ms=RETRY_SPREAD_MS)
@@ -213,10 +208,7 @@ class Logins:
         )
         session.send(welcome)
         session.changing = False
-        for channel, head in heads.items():
-            known = session.cursors.get(channel)
-            if head.last > (known.read if known else 0):
-                session.behind[channel] = head.last
+        session.compare(heads)
         if session.behind or session.dirty:
             house.ready(session)
 

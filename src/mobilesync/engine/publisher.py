@@ -216,7 +216,7 @@ class Publisher:
             item.payload,
             check_message_id(item.message_id) if item.message_id else self._message_id(),
             now_ms,
-            retention_end_ms if by_retention or until_ms is None else until_ms,
+            retention_end_ms if until_ms is None else min(until_ms, retention_end_ms),
             by_retention,
             conditions(item.os, item.app_version_min, item.app_version_max),
         )

@@ -88,12 +88,7 @@ class Pump:
             try:
                 await self._turn(session)
             except StoreUnavailable as refusal:
-                after_ms = round(refusal.retry_after_s * 1000)
-                session.close(
-                    CloseCode.STORE_UNAVAILABLE,
-                    retry_after_ms=after_ms,
-                    retry_spread_ms=RETRY_SPREAD_MS,
-                )
+                session.close_for_now(refusal)
             except Exception:
                 log.exception("pump_failed", session=session.id)
                 session.close(CloseCode.INTERNAL, retry_spread_ms=RETRY_SPREAD_MS)
@@ -120,10 +115,7 @@ class Pump:
                 session.dirty.update(dict.fromkeys(targets))
                 self.ready(session)
                 return
-            for channel, head in heads.items():
-                cursor = session.cursors.get(channel)
-                if head.last > (cursor.read if cursor else 0):
-                    session.behind[channel] = head.last
+            session.compare(heads)
         frames: list[tuple[str, bytes]] = []
         await self._fill(session, generation, frames)
         if session.generation != generation:

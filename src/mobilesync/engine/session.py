@@ -12,6 +12,7 @@ Invariants:
 - after `_end` the session is in no registry but, until its link is gone, the wheel.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -20,7 +21,8 @@ import structlog
 from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.conditions import Attributes
-from mobilesync.domain.sync_point import Advance
+from mobilesync.domain.errors import Refused
+from mobilesync.domain.sync_point import Advance, Head
 from mobilesync.engine.link import Link
 from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.options import SessionOptions
@@ -210,6 +212,21 @@ class Session:
             self.send(m.Close(int(code), reason[:REASON_CHARS_MAX], *advice))
         self._end()
         self.link.close()
+
+    def close_for_now(self, refusal: Refused) -> None:
+        """End because the store cannot be read now; the device comes back and asks again."""
+        self.close(
+            CloseCode.STORE_UNAVAILABLE,
+            retry_after_ms=round(refusal.retry_after_s * 1000),
+            retry_spread_ms=RETRY_SPREAD_MS,
+        )
+
+    def compare(self, heads: Mapping[Channel, Head]) -> None:
+        """Take note of the channels whose heads are above what was read for this device."""
+        for channel, head in heads.items():
+            cursor = self.cursors.get(channel)
+            if head.last > (cursor.read if cursor else 0):
+                self.behind[channel] = head.last
 
     def check(self, now_s: float) -> float | None:
         """Close what is late (the wheel calls this); say when to look again."""
