@@ -27,7 +27,14 @@ from mobilesync.protocol.transitions import TRANSITIONS, ConversationState, Role
 
 SPEC = Path(__file__).resolve().parents[1] / "spec"
 _BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_PARTS = (messages.SyncPoint, messages.PushedOplog, messages.Acked)
+_PARTS = (
+    messages.SyncPoint,
+    messages.PushedOplog,
+    messages.Origin,
+    messages.Withdrawal,
+    messages.IdRange,
+    messages.Acked,
+)
 
 
 def generate(text: str) -> str:

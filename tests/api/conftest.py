@@ -15,7 +15,8 @@ from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import NoKeySource, Tokens
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import Caller, FakeClock
 
 

@@ -19,7 +19,8 @@ from mobilesync.api.keys import (
     authorize,
 )
 from mobilesync.domain.errors import InvalidRequest, Overloaded
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import FakeClock
 
 

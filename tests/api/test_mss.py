@@ -12,7 +12,7 @@ from mobilesync.api.keys import ApiKeys
 from mobilesync.api.mss import ORDER_BYTES_MAX, GlobalOrder, OrderBody, app_of_instance
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import TooLarge
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.disk import Disk
 from tests.api.fakes import Caller, FakeClock, assert_error
 
 SINGLE = "/webapi/sync/single?instanceId=PROD_ONEX570DA89211721"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mobilesync.domain.channel import Channel
 from mobilesync.engine.options import BATCH_ITEMS_CEILING
 from mobilesync.engine.service import Service
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.disk import Disk
 from tests.api.fakes import OPLOGS, Caller, assert_error
 
 CHAT_42 = Channel("demo", "CHAT", "user:42")

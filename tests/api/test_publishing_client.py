@@ -18,7 +18,7 @@ from mobilesync.publishing import (
     Publisher,
     Retries,
 )
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.disk import Disk
 from tests.api.certificates import make_certificate
 from tests.api.fakes import Caller
 

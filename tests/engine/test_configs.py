@@ -8,7 +8,8 @@ from mobilesync.domain.errors import InvalidRequest, StoreUnavailable, UnknownBi
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.protocol.limits import BIZZES_MAX
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 from tests.engine.world import Gate, settle, simulated
 
 CHAT = SyncConfig(biz="CHAT", description="talk", retention_s=60)

@@ -11,7 +11,8 @@ from mobilesync.engine.tail import Tail
 from mobilesync.protocol.codec import decode
 from mobilesync.protocol.messages import Push
 from mobilesync.storage.contract import Page
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 from tests.engine.world import simulated
 
 ALL = Channel("a", "CHAT", "everyone")

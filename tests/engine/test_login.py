@@ -15,7 +15,7 @@ from mobilesync.domain.sync_point import SyncPoint
 from mobilesync.protocol import limits
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode, ResetReason
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.disk import Disk
 from tests.engine.device import Device
 from tests.engine.world import APP, EPOCH, Gate, World, failing, options, passes, settle, simulated
 

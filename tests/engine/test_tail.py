@@ -8,7 +8,8 @@ from mobilesync.domain.oplog import Oplog
 from mobilesync.engine.feed import Feed
 from mobilesync.engine.tail import CHANNEL_OPLOGS_MAX, Tail
 from mobilesync.storage.contract import Page
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 
 CHAT = Channel("a", "CHAT", "user:u1")
 NEWS = Channel("a", "NEWS", "everyone")

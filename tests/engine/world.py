@@ -27,7 +27,8 @@ from mobilesync.protocol.codes import CloseCode
 from mobilesync.sim.clock import SimClock
 from mobilesync.sim.loop import VirtualLoop, virtual_loop
 from mobilesync.storage.contract import Page
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 from tests.engine.device import Device
 
 APP = "demo"

@@ -10,9 +10,9 @@ import pytest
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import OutcomeUnknown, StoreUnavailable
 from mobilesync.domain.oplog import Draft
-from mobilesync.sim.disk import DiskHabits, SimStore, copy_disk
+from mobilesync.sim.disk import DiskHabits, SimStore
 from mobilesync.sim.loop import Process, VirtualLoop, pause, virtual_loop
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.disk import Disk
 
 CHANNEL = Channel("shop", "CHAT", "user:ann")
 
@@ -86,7 +86,7 @@ def test_a_copy_is_independent() -> None:
         disk = Disk(lineage=(1,))
         store = SimStore(disk, DiskHabits(), random.Random(0))
         await store.append([draft("a")])
-        copied = copy_disk(disk)
+        copied = disk.copy()
         await store.append([draft("b")])
         assert message_ids(copied) == ["a"]
         assert message_ids(disk) == ["a", "b"]

@@ -7,7 +7,6 @@ import pytest
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import Refused
 from mobilesync.sim import history as h
-from mobilesync.sim.disk import copy_disk
 from mobilesync.sim.loop import pause
 from mobilesync.sim.server import NoAnswer
 from mobilesync.sim.world import World
@@ -70,7 +69,7 @@ def test_a_caller_who_hangs_up_learns_nothing_but_it_is_stored() -> None:
 def test_a_restore_goes_back_under_a_new_epoch() -> None:
     async def act(built: World) -> None:
         await publish(built, "m1")
-        backup = copy_disk(built.server.disk)
+        backup = built.server.disk.copy()
         await publish(built, "m2")
         built.server.on_killed = None
         built.server.kill(devices_learn=True)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from mobilesync.storage.contract import Store
+from mobilesync.storage.disk import Disk, restore_memory
 from mobilesync.storage.embedded import EmbeddedOptions, open_embedded, restore
-from mobilesync.storage.memory import Disk, MemoryStore, restore_memory
+from mobilesync.storage.memory import MemoryStore
 
 _PATIENCE_S = 20.0
 

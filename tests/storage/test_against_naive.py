@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.oplog import Draft
 from mobilesync.domain.sync_point import Advance, SyncPoint
-from mobilesync.storage.contract import Store
+from mobilesync.storage.contract import Document, Store
 from tests.storage.makers import EmbeddedMaker, MemoryMaker
 from tests.storage.naive import Naive, copied
 
@@ -94,7 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
     def trim(self, now_ms: int, channels_max: int) -> None:
         async def whole_round() -> int:
             # Steps that wait are not in the journal yet, and so would outlive the trim.
-            await self.store.put_document("other kind", "key", b"commits the steps")
+            await self.store.put_documents([Document("other kind", "key", b"commits the steps")])
             count = 0
             # The first round may have begun in the middle.
             for _ in range(2):
@@ -110,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from("xyz"), value=st.none() | st.binary(max_size=3))
     def put_document(self, key: str, value: bytes | None) -> None:
-        self.run(self.store.put_document("kind", key, value))
+        self.run(self.store.put_documents([Document("kind", key, value)]))
         self.naive.documents.pop(key, None)
         if value is not None:
             self.naive.documents[key] = value
@@ -125,7 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
         path = self.folder / f"backup-{len(self.backups)}"
 
         async def commit_and_backup() -> None:
-            await self.store.put_document("other kind", "key", b"commits the steps")
+            await self.store.put_documents([Document("other kind", "key", b"commits the steps")])
             await self.store.backup(path)
 
         self.run(commit_and_backup())
@@ -161,7 +161,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def compare_journals(self) -> None:
         async def compare() -> None:
-            await self.store.put_document("other kind", "key", b"commits the steps")
+            await self.store.put_documents([Document("other kind", "key", b"commits the steps")])
             for (device, channel), steps in self.naive.journal.items():
                 assert await self.store.journal(channel, device, -1, 1000) == steps
                 assert (

@@ -11,6 +11,7 @@ from mobilesync.domain.errors import (
 )
 from mobilesync.domain.oplog import Appended, oplog_of
 from mobilesync.domain.sync_point import Head
+from mobilesync.storage.contract import Document
 from tests.storage.drafts import BIG, CHAT, NEWS, draft, drafts, ids, last
 from tests.storage.makers import Maker
 
@@ -202,12 +203,12 @@ class TestVisibility:
     async def test_nothing_is_shown_before_it_is_durable(self, maker: Maker) -> None:
         store = await maker.open()
         await store.append([draft("old")])
-        await store.put_document("kind", "key", b"old")
+        await store.put_documents([Document("kind", "key", b"old")])
         maker.gate.shut()
         calls = [
             asyncio.create_task(store.append([draft("new"), draft("new", NEWS)])),
-            asyncio.create_task(store.put_document("kind", "key", b"new")),
-            asyncio.create_task(store.put_document("kind", "other", b"new")),
+            asyncio.create_task(store.put_documents([Document("kind", "key", b"new")])),
+            asyncio.create_task(store.put_documents([Document("kind", "other", b"new")])),
         ]
         await maker.gate.reached()
         assert await ids(store) == [1]

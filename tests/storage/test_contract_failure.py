@@ -13,6 +13,7 @@ from mobilesync.domain.errors import (
 )
 from mobilesync.domain.oplog import Appended
 from mobilesync.domain.sync_point import Fork, Head, SyncPoint
+from mobilesync.storage.contract import Document
 from tests.storage.drafts import CHAT, NEWS, draft, drafts, ids, last, step
 from tests.storage.makers import Maker
 
@@ -30,7 +31,7 @@ class TestBounds:
             await store.append(drafts(1, begin=3, size=1000))
         assert refusal.value.retry_after_s > 0
         with pytest.raises(Overloaded):
-            await store.put_document("k", "a", bytes(1000))
+            await store.put_documents([Document("k", "a", bytes(1000))])
         maker.gate.open()
         await asyncio.gather(first, second)
         assert await ids(store) == [1, 2]
@@ -67,12 +68,12 @@ class TestFailure:
     async def test_in_flight_is_unknown_and_writes_end_but_reads_go_on(self, maker: Maker) -> None:
         store = await maker.open()
         await store.append(drafts(3))
-        await store.put_document("k", "a", b"1")
+        await store.put_documents([Document("k", "a", b"1")])
         maker.gate.shut()
         in_flight = asyncio.create_task(store.append(drafts(2, begin=4)))
         await maker.gate.reached()
         waiting = asyncio.create_task(store.append(drafts(2, begin=6)))
-        document = asyncio.create_task(store.put_document("k", "a", b"2"))
+        document = asyncio.create_task(store.put_documents([Document("k", "a", b"2")]))
         await asyncio.sleep(0)
         maker.gate.break_(OSError("the disk is on fire"))
         for call in (in_flight, waiting, document):
@@ -83,7 +84,7 @@ class TestFailure:
             await store.append(drafts(1, begin=8))
         assert "on fire" in unavailable.value.hint
         with pytest.raises(StoreUnavailable):
-            await store.put_document("k", "b", b"1")
+            await store.put_documents([Document("k", "b", b"1")])
         with pytest.raises(StoreUnavailable):
             await store.trim(1, 1)
         store.advance([step(store.lineage[-1], 1)])
@@ -130,7 +131,7 @@ class TestClose:
         with pytest.raises(StoreUnavailable):
             await store.append(drafts(1))
         with pytest.raises(StoreUnavailable):
-            await store.put_document("k", "a", b"")
+            await store.put_documents([Document("k", "a", b"")])
 
 
 class TestBackup:
@@ -138,7 +139,7 @@ class TestBackup:
         store = await maker.open()
         await store.append([draft("a", expires_at_ms=1), *drafts(3)])
         await store.trim(1, 10)
-        await store.put_document("k", "a", b"1")
+        await store.put_documents([Document("k", "a", b"1")])
         store.advance([step(store.lineage[-1], 2, 1)])
         await store.append([draft("n", NEWS)])
         report = await store.backup(tmp_path / "backup")

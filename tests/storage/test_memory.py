@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from mobilesync.domain.errors import OutcomeUnknown
-from mobilesync.storage.memory import Disk, MemoryStore, restore_memory
+from mobilesync.storage.disk import Disk, restore_memory
+from mobilesync.storage.memory import MemoryStore
 from tests.storage.drafts import draft, drafts, ids, step
 
 

@@ -24,7 +24,8 @@ from mobilesync.protocol import messages as m
 from mobilesync.protocol.connection import Connection
 from mobilesync.protocol.limits import ALPN
 from mobilesync.protocol.transitions import Role
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 from mobilesync.transports.certificates import (
     CertificateFiles,
     development_certificate,

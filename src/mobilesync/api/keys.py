@@ -29,7 +29,7 @@ from mobilesync.api.errors import HttpError
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import InvalidRequest, Overloaded
 from mobilesync.domain.names import check_app
-from mobilesync.storage.contract import Store
+from mobilesync.storage.contract import Document, Store
 
 Scope = Literal["publish", "inspect", "configure", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -130,7 +130,7 @@ class ApiKeys:
         now_ms = self._clock.wall_ms()
         key = ApiKey(id=key_id, name=name, scopes=ordered, app=app, created_at_ms=now_ms)
         stored = _Stored(key, await asyncio.to_thread(self._hasher.hash, text))
-        await self._store.put_document(KIND, key_id, msgspec.json.encode(stored))
+        await self._store.put_documents([Document(KIND, key_id, msgspec.json.encode(stored))])
         self._stored[key_id] = stored
         return NewApiKey(key, text)
 
@@ -138,7 +138,7 @@ class ApiKeys:
         """Make the key useless. Durable when it returns. Raises HttpError (NOT_FOUND)."""
         if key_id not in self._stored:
             raise HttpError("NOT_FOUND", "no such API key", field="key")
-        await self._store.put_document(KIND, key_id, None)
+        await self._store.put_documents([Document(KIND, key_id, None)])
         self._stored.pop(key_id, None)
 
     async def development_key(self) -> str:
@@ -150,7 +150,7 @@ class ApiKeys:
         if _id_of(text) in self._stored:
             return text
         made = await self.create(_DEVELOPMENT_NAME, ["admin"])
-        await self._store.put_document(DEVELOPMENT_KIND, "key", made.text.encode())
+        await self._store.put_documents([Document(DEVELOPMENT_KIND, "key", made.text.encode())])
         return made.text
 
     async def forget_development_key(self) -> None:
@@ -160,7 +160,7 @@ class ApiKeys:
             return
         if _id_of(text) in self._stored:
             await self.revoke(_id_of(text))
-        await self._store.put_document(DEVELOPMENT_KIND, "key", None)
+        await self._store.put_documents([Document(DEVELOPMENT_KIND, "key", None)])
 
     async def authenticate(self, authorization: bytes | None, peer: str) -> ApiKey:
         """The key in the header `Authorization: Bearer ms_…`.

@@ -10,9 +10,9 @@ Invariants:
 - `resume` never answers a cursor above `last`, nor one in the middle of what was lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from mobilesync.domain.channel import Channel
 from mobilesync.protocol.codes import ResetReason
@@ -40,22 +40,109 @@ class Head(Struct, frozen=True, array_like=True):
 
 
 class SyncPoint(Struct, frozen=True, array_like=True):
-    """How far a device is in a channel: (epoch, received), and processed up to there or less."""
+    """How far an owner is in a channel: (epoch, received), and processed up to there or less."""
 
     epoch: int
     received: int
     processed: int = 0
+    sent: int = 0
+    """The highest id that was pushed, as far as the store knows, if that is above `received`;
+    else 0."""
+    restarts: int = 0
+    """How often the point was put back: by an operator, or because the device lost its store."""
+    waits: int = 0
+    """Why the oplog after `processed` is not processed, as the device said (spec §5, Acked)."""
+
+
+class Skip(Struct, frozen=True, array_like=True):
+    """Ids that the point moved over without the device getting them, all for one reason."""
+
+    first: int
+    last: int
+    reason: int
+    """A `Reason` (reasons.py)."""
+
+
+class Sent(Struct, frozen=True, array_like=True):
+    """When a push left: it ended with the id `upto`."""
+
+    upto: int
+    at_ms: int
 
 
 class Advance(Struct, frozen=True):
-    """One step of a sync point, as it stands in the journal: the proof of delivery."""
+    """One step of a sync point, as it stands in the journal: the proof of delivery.
+
+    What a step says of sends and skips is about the ids that it newly covers.
+    """
 
     channel: Channel
     device: str
+    """The point's owner: a device, or the user of a channel whose points are the user's
+    (`user_owner`)."""
     epoch: int
     received: int
     processed: int
     at_ms: int
+    sent: int = 0
+    sends: tuple[Sent, ...] = ()
+    skips: tuple[Skip, ...] = ()
+    waits: int = 0
+    restarts: bool = False
+    """Put the point to exactly this place, even back: what follows is a new pass."""
+    lap: int = 0
+    """In which pass the step was made: the point's `restarts` then. Set by the store."""
+
+
+def user_owner(user: str) -> str:
+    """The owner of the sync points that belong to `user`. No device has this name, for the names
+    of devices hold no control character (names.py)."""
+    return f"\x01{user}"
+
+
+def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -> SyncPoint | None:
+    """The point after `advance`, or None when it brings nothing new.
+
+    `eras` gives the place of each epoch in the store's lineage. A point moves forward only: in its
+    epoch by ids, across epochs by the lineage; unless the advance restarts it.
+    """
+    era = eras.get(advance.epoch)
+    if era is None:
+        return None
+    received, processed = advance.received, advance.processed
+    sent = advance.sent if advance.sent > received else 0
+    restarts = old.restarts if old is not None else 0
+    if advance.restarts:
+        return SyncPoint(advance.epoch, received, processed, sent, restarts + 1, advance.waits)
+    if old is None or eras[old.epoch] < era:
+        return SyncPoint(advance.epoch, received, processed, sent, restarts, advance.waits)
+    if eras[old.epoch] > era:
+        return None
+    received = max(received, old.received)
+    processed = max(processed, old.processed)
+    sent = max(advance.sent, old.sent)
+    sent = sent if sent > received else 0
+    point = SyncPoint(advance.epoch, received, processed, sent, restarts, advance.waits)
+    return None if point == old else point
+
+
+def is_step(old: SyncPoint | None, new: SyncPoint) -> bool:
+    """Whether the journal must tell of the move from `old` to `new`; else only the point changes."""
+    if old is None:
+        return True
+    was = (old.epoch, old.restarts, old.received, old.processed, old.sent)
+    return was != (new.epoch, new.restarts, new.received, new.processed, new.sent)
+
+
+def step_to(point: SyncPoint, advance: Advance) -> Advance:
+    """The step that `advance` is when it brings the point to `point`."""
+    return structs.replace(
+        advance,
+        received=point.received,
+        processed=point.processed,
+        sent=point.sent,
+        lap=point.restarts,
+    )
 
 
 class Resume(Struct, frozen=True):

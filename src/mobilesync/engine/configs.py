@@ -14,7 +14,7 @@ from mobilesync.domain.errors import InvalidRequest, UnknownBiz
 from mobilesync.domain.names import check_biz
 from mobilesync.domain.sync_config import SyncConfig, check_sync_config
 from mobilesync.protocol.limits import BIZZES_MAX
-from mobilesync.storage.contract import Store
+from mobilesync.storage.contract import Document, Store
 
 KIND = "sync_config"
 
@@ -100,7 +100,7 @@ class SyncConfigs:
         """
         async with self._changes:
             self.get(app, biz)
-            await self._store.put_document(KIND, f"{app}/{biz}", None)
+            await self._store.put_documents([Document(KIND, f"{app}/{biz}", None)])
             del self._configs[app, biz]
             self._tell(app, None)
 
@@ -111,7 +111,8 @@ class SyncConfigs:
             raise InvalidRequest("the app has too many bizzes", field="biz", hint=hint)
 
     async def _keep(self, app: str, config: SyncConfig) -> None:
-        await self._store.put_document(KIND, f"{app}/{config.biz}", msgspec.json.encode(config))
+        value = msgspec.json.encode(config)
+        await self._store.put_documents([Document(KIND, f"{app}/{config.biz}", value)])
         self._configs[app, config.biz] = config
         self._tell(app, config)
 

@@ -44,8 +44,13 @@ def encode(message: Message) -> bytes:
 
 
 def encode_oplog(oplog: PushedOplog) -> bytes:
-    """One oplog as it stands inside a Push, for `encode_push`."""
-    return _encoder.encode(oplog)
+    """One oplog as it stands inside a Push, for `encode_push`.
+
+    Most oplogs have nothing in the last fields, which are left out then (spec §4.2).
+    """
+    if oplog.key or oplog.origin is not None or oplog.withdraws is not None:
+        return _encoder.encode(oplog)
+    return _encoder.encode((oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id))
 
 
 def encode_push(biz: str, target: str, after: int, upto: int, oplogs: Sequence[bytes]) -> bytes:

@@ -31,6 +31,7 @@ class CloseCode(IntEnum):
     STORE_UNAVAILABLE = 1007
     HELLO_TIMEOUT = 1008
     REPLACED = 1009
+    RESUME = 1010
 
     TOKEN_INVALID = 2000
     TOKEN_EXPIRED = 2001
@@ -57,6 +58,7 @@ MEANINGS: dict[CloseCode, str] = {
     CloseCode.STORE_UNAVAILABLE: "the server cannot read its store now",
     CloseCode.HELLO_TIMEOUT: "no Hello arrived in time",
     CloseCode.REPLACED: "the same device has connected again, elsewhere; come back slowly",
+    CloseCode.RESUME: "a sync point of the device is to change; log in again at once",
     CloseCode.TOKEN_INVALID: "the token is malformed, or its signature is wrong",
     CloseCode.TOKEN_EXPIRED: "the token has expired or is not valid yet",
     CloseCode.TOKEN_AUDIENCE: "the token was made for another audience or by another issuer",

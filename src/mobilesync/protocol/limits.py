@@ -45,6 +45,12 @@ ATTRIBUTES_MAX = 32
 """Custom attributes in one Hello."""
 MESSAGE_ID_CHARS_MAX = 128
 """A message id: so many bytes of UTF-8, hence no more characters."""
+KEY_CHARS_MAX = 128
+"""A coalescing key: so many bytes of UTF-8, hence no more characters."""
+FEATURES_MAX = 16
+"""Features in one Hello."""
+RANGES_MAX = 1_000
+"""Ranges of ids in one withdrawal."""
 REASON_CHARS_MAX = 256
 """The sentence in a Close."""
 PAYLOAD_BYTES_MAX = 1024 * 1024

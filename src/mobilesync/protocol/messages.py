@@ -48,6 +48,34 @@ class SyncPoint(Struct, frozen=True, array_like=True):
     """Every oplog up to this id is handled or parked; never above `received`."""
 
 
+class IdRange(Struct, frozen=True, array_like=True):
+    """All oplog ids from `first` to `last`, both included."""
+
+    first: Annotated[int, Meta(ge=1, le=limits.ID_MAX)]
+    """The lowest id."""
+    last: Annotated[int, Meta(ge=1, le=limits.ID_MAX)]
+    """The highest one; not below `first`."""
+
+
+class Withdrawal(Struct, frozen=True, array_like=True):
+    """What an oplog that withdraws others says of them (§13.4)."""
+
+    ids: Annotated[list[IdRange], Meta(min_length=1, max_length=limits.RANGES_MAX)]
+    """The oplogs of this channel that are withdrawn; ascending, not overlapping."""
+    reason: Annotated[int, Meta(ge=0, le=255)]
+    """1: recalled by the publisher. 2: consumed, that is processed on another device of the user.
+    A reason that is not known is treated like 1."""
+
+
+class Origin(Struct, frozen=True, array_like=True):
+    """Which oplog is offered again (§13.5). Its biz is the same."""
+
+    target: TargetName
+    """Its channel's target."""
+    id: Annotated[int, Meta(ge=1, le=limits.ID_MAX)]
+    """Its oplog id there."""
+
+
 class PushedOplog(Struct, frozen=True, array_like=True):
     """One oplog as a device sees it."""
 
@@ -59,6 +87,12 @@ class PushedOplog(Struct, frozen=True, array_like=True):
     """What the business published, untouched."""
     message_id: Annotated[str, Meta(max_length=limits.MESSAGE_ID_CHARS_MAX)] = ""
     """The idempotency key under which it was published."""
+    key: Annotated[str, Meta(max_length=limits.KEY_CHARS_MAX)] = ""
+    """What it is the newest value of; empty for nothing. It replaces older oplogs of its key."""
+    origin: Origin | None = None
+    """Set when this offers again an oplog that the device could not get before."""
+    withdraws: Withdrawal | None = None
+    """Set when this carries no payload but withdraws other oplogs; only for who asked in Hello."""
 
 
 class Acked(Struct, frozen=True, array_like=True):
@@ -72,6 +106,9 @@ class Acked(Struct, frozen=True, array_like=True):
     """As in a sync point; not above the last Push's `upto`."""
     processed: Id
     """As in a sync point; never above `received`."""
+    waits: Annotated[int, Meta(ge=0, le=255)] = 0
+    """Why the oplog after `processed` is not handled yet, for the proof of delivery only. 0: it
+    runs, or there is none; 1: the app has no handler for the biz; 2: the handler has failed."""
 
 
 class Hello(Struct, frozen=True, array_like=True, tag=1):
@@ -103,6 +140,11 @@ class Hello(Struct, frozen=True, array_like=True, tag=1):
         dict[Attribute, AttributeValue], Meta(max_length=limits.ATTRIBUTES_MAX)
     ] = field(default_factory=dict)
     """Whatever else the app tells about its device; each name at most once."""
+    features: Annotated[list[Attribute], Meta(max_length=limits.FEATURES_MAX)] = field(
+        default_factory=list
+    )
+    """What the client understands beyond the version: `withdrawals` asks for oplogs that withdraw
+    others. Names that the server does not know are ignored."""
 
 
 class Reset(Struct, frozen=True, array_like=True, tag=5):

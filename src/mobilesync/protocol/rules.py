@@ -12,7 +12,17 @@ from typing import cast
 
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.protocol.errors import ProtocolFault
-from mobilesync.protocol.messages import Ack, Acked, Bind, Hello, Message, Push, SyncPoint, Welcome
+from mobilesync.protocol.messages import (
+    Ack,
+    Acked,
+    Bind,
+    Hello,
+    IdRange,
+    Message,
+    Push,
+    SyncPoint,
+    Welcome,
+)
 
 
 def check(message: Message) -> None:
@@ -54,8 +64,18 @@ def _check_push(message: Push) -> None:
         if oplog.id <= last:
             raise _fault("oplog ids do not ascend from after")
         last = oplog.id
+        if oplog.withdraws is not None:
+            _check_ranges(oplog.withdraws.ids)
     if last > message.upto:
         raise _fault("upto is below after or below an oplog id")
+
+
+def _check_ranges(ranges: Sequence[IdRange]) -> None:
+    last = 0
+    for each in ranges:
+        if not last < each.first <= each.last:
+            raise _fault("withdrawn ids do not ascend")
+        last = each.last
 
 
 def _fault(detail: str) -> ProtocolFault:

@@ -17,8 +17,9 @@ from mobilesync.domain.errors import Refused
 from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.domain.sync_point import Head
 from mobilesync.sim.loop import pause
-from mobilesync.storage.contract import Page
-from mobilesync.storage.memory import Disk, MemoryStore
+from mobilesync.storage.contract import Also, Page
+from mobilesync.storage.disk import Disk
+from mobilesync.storage.memory import MemoryStore
 
 
 class DiskFull(OSError):
@@ -48,16 +49,16 @@ class SimStore(MemoryStore):
         super().__init__(disk, sync=self._sync_disk)
         self._habits = habits
         self._rng = rng
-        self._unconfirmed: dict[int, Sequence[Draft]] = {}
+        self._unconfirmed: dict[int, tuple[Sequence[Draft], Also | None]] = {}
         self._numbered = 0
         self._syncing_to = 0
         """Appends up to this number were given to the sync that runs, or ran last."""
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
         number = self._numbered = self._numbered + 1
-        self._unconfirmed[number] = drafts
+        self._unconfirmed[number] = (drafts, also)
         try:
-            return await super().append(drafts)
+            return await super().append(drafts, also)
         except Refused:
             del self._unconfirmed[number]
             raise
@@ -76,14 +77,14 @@ class SimStore(MemoryStore):
 
     async def after_death(self, rng: random.Random) -> Disk:
         """The disk as the next server finds it."""
-        disk = copy_disk(self.disk)
+        disk = self.disk.copy()
         given = [d for number, d in self._unconfirmed.items() if number <= self._syncing_to]
         survivors = given[: rng.randint(0, len(given))]
         if survivors:
             # The same appends in the same order get the same ids.
             finder = MemoryStore(disk)
-            for drafts in survivors:
-                await finder.append(drafts)
+            for drafts, also in survivors:
+                await finder.append(drafts, also)
             await finder.close()
         return disk
 
@@ -101,16 +102,3 @@ class SimStore(MemoryStore):
         for number in [each for each in self._unconfirmed if each <= self._syncing_to]:
             del self._unconfirmed[number]
         self._habits.on_sync()
-
-
-def copy_disk(disk: Disk) -> Disk:
-    """A copy that shares only values that never change."""
-    return Disk(
-        lineage=disk.lineage,
-        oplogs={channel: list(oplogs) for channel, oplogs in disk.oplogs.items()},
-        heads=dict(disk.heads),
-        message_ids=dict(disk.message_ids),
-        points={owner: dict(points) for owner, points in disk.points.items()},
-        journal={key: list(steps) for key, steps in disk.journal.items()},
-        documents=dict(disk.documents),
-    )

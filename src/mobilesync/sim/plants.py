@@ -26,11 +26,11 @@ from mobilesync.engine.waker import Waker
 from mobilesync.protocol.codec import encode_push
 from mobilesync.protocol.messages import Push
 from mobilesync.sim.device_store import WatchedStore
-from mobilesync.sim.disk import DiskHabits, SimStore, copy_disk
+from mobilesync.sim.disk import DiskHabits, SimStore
 from mobilesync.sim.scenario import Scenario
 from mobilesync.sim.server import Parts
-from mobilesync.storage.contract import Page
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.contract import Also, Page
+from mobilesync.storage.disk import Disk
 
 
 class Plant(Parts):
@@ -58,11 +58,11 @@ class _UnsyncedStore(SimStore):
 
     def __init__(self, disk: Disk, habits: DiskHabits, rng: random.Random) -> None:
         super().__init__(disk, habits, rng)
-        self._written_back = copy_disk(disk)
+        self._written_back = disk.copy()
 
     async def _sync_disk(self) -> None:
         if self._rng.random() < 0.2:
-            self._written_back = copy_disk(self.disk)
+            self._written_back = self.disk.copy()
         self._habits.on_sync()
 
     async def after_death(self, rng: random.Random) -> Disk:
@@ -82,12 +82,12 @@ class _UncommittedStore(SimStore):
 
     waker: Waker | None = None
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
         loop = asyncio.get_running_loop()
         for draft in drafts:
             if self.waker is not None:
                 loop.call_soon(self.waker.wake, draft.channel.app, draft.channel.target)
-        return await super().append(drafts)
+        return await super().append(drafts, also)
 
     async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
         heads = await super().heads(app, targets)
@@ -103,7 +103,7 @@ class _UncommittedStore(SimStore):
 
     def _uncommitted(self) -> dict[Channel, list[Oplog]]:
         found: dict[Channel, list[Oplog]] = {}
-        for drafts in self._unconfirmed.values():
+        for drafts, _ in self._unconfirmed.values():
             for draft in drafts:
                 oplog_id = self._assigned_ids.get((draft.channel, draft.message_id))
                 if oplog_id is not None:
@@ -130,8 +130,8 @@ class PushBeforeDurable(Plant):
 class _ReversedStore(SimStore):
     """Gives ids to a batch in the wrong order."""
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
-        return (await super().append(drafts[::-1]))[::-1]
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
+        return (await super().append(drafts[::-1], also))[::-1]
 
 
 class BatchReversed(Plant):
@@ -277,10 +277,10 @@ class NoBackpressure(Plant):
 class _ForgetfulStore(SimStore):
     """Forgets its message ids."""
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
         for draft in drafts:
             self.disk.message_ids.pop((draft.channel, draft.message_id), None)
-        return await super().append(drafts)
+        return await super().append(drafts, also)
 
 
 class DuplicatesForgotten(Plant):
@@ -293,8 +293,8 @@ class DuplicatesForgotten(Plant):
 class _SilentStore(SimStore):
     """Does not say that something was there already."""
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
-        return [Appended(answer.id) for answer in await super().append(drafts)]
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
+        return [Appended(answer.id) for answer in await super().append(drafts, also)]
 
 
 class DuplicatesNotTold(Plant):

@@ -24,10 +24,10 @@ from mobilesync.protocol.codes import CloseCode
 from mobilesync.sim import history as h
 from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.clock import SimClock
-from mobilesync.sim.disk import DiskHabits, SimStore, copy_disk
+from mobilesync.sim.disk import DiskHabits, SimStore
 from mobilesync.sim.links import Network, Wire
 from mobilesync.sim.loop import Process, VirtualLoop, pause
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.disk import Disk
 
 EPOCH_BITS = 48
 """Epochs are random numbers, as those of the embedded store."""
@@ -220,7 +220,7 @@ class SimServer:
     def restore(self, backup: Disk) -> None:
         """Between two lives: the disk becomes a copy of `backup`, under a new epoch."""
         epoch = self._rng.getrandbits(EPOCH_BITS)
-        self.disk = copy_disk(backup)
+        self.disk = backup.copy()
         self.disk.lineage = self._parts.restored_lineage(backup.lineage, epoch)
         heads = tuple((channel, head.last) for channel, head in backup.heads.items())
         lineage = (*backup.lineage, epoch)

@@ -11,11 +11,10 @@ from typing import Literal
 
 import msgspec
 
-from mobilesync.sim.disk import copy_disk
 from mobilesync.sim.loop import VirtualLoop, pause
 from mobilesync.sim.scenario import Scenario
 from mobilesync.sim.server import SimServer
-from mobilesync.storage.memory import Disk
+from mobilesync.storage.disk import Disk
 
 JUMPS_MS = (-86_400_000, -3_600_000, -5_000, 5_000, 60_000, 3_600_000)
 
@@ -59,7 +58,7 @@ class ServerFaults:
     def back_up(self) -> None:
         """Now and then the operator makes a backup."""
         if self._rng.random() < 0.2 and self._server.is_up:
-            self._backup = copy_disk(self._server.disk)
+            self._backup = self._server.disk.copy()
 
     async def heal(self) -> None:
         """The server is up, its clock is right, and nothing of it fails from now on."""

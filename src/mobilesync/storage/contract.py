@@ -13,7 +13,7 @@ Invariants, which the suite checks:
   (a failed fsync says nothing about what is on the disk), but it still reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,19 @@ from msgspec import Struct
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.oplog import Appended, Draft, Oplog
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint
+
+
+class Document(Struct, frozen=True):
+    """A change of one small value: a sync config, what is known of a device, a webhook that waits
+    to be sent. None deletes it. Inside a kind, documents are ordered by key."""
+
+    kind: str
+    key: str
+    value: bytes | None
+
+
+Also = Callable[[Sequence[Appended]], Sequence[Document]]
+"""Documents that are to be kept in the same commit as an append, made from its answers."""
 
 
 class Page(Struct, frozen=True):
@@ -75,8 +88,12 @@ class Store(Protocol):
     def lineage(self) -> tuple[int, ...]:
         """The epochs of this store, the current one last."""
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
         """Store `drafts` and answer for each, in order. Durable when it returns.
+
+        A draft that withdraws others marks those that are durable and not withdrawn yet; the
+        payloads of recalled ones are gone. What `also` gives for the answers is kept in the same
+        commit: both, or neither.
 
         A draft whose message id is already in its channel is not stored again: the answer is the
         first one's id, marked as duplicate, and that one is durable too.
@@ -96,24 +113,32 @@ class Store(Protocol):
         Raises StoreUnavailable when the disk cannot be read; the same holds for all reads.
         """
 
+    async def newest_of_key(self, channel: Channel, key: str, count_max: int) -> list[Oplog]:
+        """The newest stored oplogs that have the coalescing key `key`, newest first."""
+
+    async def find(self, channel: Channel, message_id: str) -> int:
+        """The id of the stored oplog that has `message_id`; 0 for none."""
+
     def advance(self, advances: Sequence[Advance]) -> None:
         """Move sync points forward and write the steps that moved them to the journal.
 
         Not durable when it returns: rides along in the next commit, within 100 ms if there is
         none. Losing it only causes a repeat that the SDK drops. An advance that moves neither
-        received nor processed forward in its epoch leaves no trace, nor does one of an epoch that
-        is not in the lineage. A later epoch of the lineage replaces the point, an earlier one is
-        ignored. Dropped, silently, when the store takes no writes or too many steps wait.
+        sent, received nor processed forward in its epoch leaves no step, nor does one of an epoch
+        that is not in the lineage. A later epoch of the lineage replaces the point, an earlier one
+        is ignored. One that restarts puts the point where it says, and begins a new lap. Dropped,
+        silently, when the store takes no writes or too many steps wait.
         """
 
     async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
-        """The sync points of one device; includes advances that are not durable yet."""
+        """The sync points of one owner (`Advance.device`); includes advances that are not durable
+        yet."""
 
     async def journal(
         self, channel: Channel, device: str, after: int, count_max: int
     ) -> list[Advance]:
-        """Durable steps of a sync point whose received id is above `after`, oldest first; each
-        tells where the point was after it."""
+        """Durable steps of a sync point whose received id is above `after`, or that only sent
+        something above it, oldest first; each tells where the point was after it."""
 
     async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
         """Forget oplogs that ended by `now_ms`: from each channel's beginning up to the first
@@ -123,12 +148,20 @@ class Store(Protocol):
         and journal entries too. Raises StoreUnavailable, OutcomeUnknown.
         """
 
-    async def put_document(self, kind: str, key: str, value: bytes | None) -> None:
-        """Keep a small value (a sync config, an API key) under (kind, key); None deletes it.
-        Durable when it returns. Raises Overloaded, StoreUnavailable, OutcomeUnknown."""
+    async def put_documents(self, documents: Sequence[Document]) -> None:
+        """Keep or delete all of `documents`, in one commit. Durable when it returns.
+        Raises Overloaded, StoreUnavailable, OutcomeUnknown."""
 
-    async def documents(self, kind: str) -> dict[str, bytes]:
-        """All values of `kind`, by key."""
+    def note_documents(self, documents: Sequence[Document]) -> None:
+        """As `put_documents`, but not durable when it returns: rides along in the next commit,
+        within 100 ms if there is none, together with advances of the same turn of the loop. Read
+        back at once. Dropped, silently, when the store takes no writes."""
+
+    async def documents(
+        self, kind: str, begin: str = "", end: str = "", count_max: int = 0
+    ) -> dict[str, bytes]:
+        """Values of `kind` by key, in the order of their keys: from `begin` on, before `end`
+        (empty: to the last), at most `count_max` (0: all)."""
 
     async def backup(self, path: Path) -> BackupReport:
         """A consistent copy in `path`, a folder that does not exist yet, made while serving.

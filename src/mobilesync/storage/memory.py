@@ -9,45 +9,34 @@ For tests, the simulator, and users' own tests. Nothing survives the process.
 """
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-
-import msgspec
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import InvalidRequest, OutcomeUnknown, Overloaded, StoreUnavailable
-from mobilesync.domain.oplog import Appended, Draft, Oplog, oplog_of
-from mobilesync.domain.sync_point import Advance, Head, SyncPoint, next_head
-from mobilesync.storage.contract import BackupReport, Page, StoreStats, TrimReport
+from mobilesync.domain.oplog import Appended, Draft, Oplog
+from mobilesync.domain.sync_point import Advance, Head, SyncPoint, advanced, is_step, step_to
+from mobilesync.storage.contract import (
+    Also,
+    BackupReport,
+    Document,
+    Page,
+    StoreStats,
+    TrimReport,
+)
+from mobilesync.storage.disk import Disk, Owner, select, write_backup
 
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
 DRAFT_OVERHEAD_BYTES = 200
 ADVANCES_MAX = 100_000
 ADVANCE_DELAY_S = 0.1
-_BACKUP = "memory.msgpack"
-
-
-@dataclass
-class Disk:
-    """What would survive a power cut."""
-
-    lineage: tuple[int, ...]
-    oplogs: dict[Channel, list[Oplog]] = field(default_factory=dict)
-    heads: dict[Channel, Head] = field(default_factory=dict)
-    message_ids: dict[tuple[Channel, str], int] = field(default_factory=dict)
-    points: dict[tuple[str, str], dict[Channel, SyncPoint]] = field(default_factory=dict)
-    journal: dict[tuple[Channel, str], list[Advance]] = field(default_factory=dict)
-    documents: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
 
 @dataclass
 class _Waiting:
     drafts: list[tuple[Draft, int]]
-    documents: list[tuple[str, str, bytes | None]]
-    answers: list[Appended]
+    documents: Sequence[Document]
     bytes: int
     done: "asyncio.Future[None]"
 
@@ -76,10 +65,14 @@ class MemoryStore:
         self._eras = {epoch: era for era, epoch in enumerate(disk.lineage)}
         self._queued_bytes = 0
         self._waiting: list[_Waiting] = []
-        self._advances: list[Advance] = []
+        self._steps: list[Advance] = []
+        self._moved: dict[tuple[Owner, Channel], SyncPoint] = {}
+        self._notes: dict[tuple[str, str], bytes | None] = {}
+        self._noted: dict[tuple[str, str], bytes | None] = {}
+        """Notes that are in flight."""
+        self._seen_points: dict[Owner, dict[Channel, SyncPoint]] = {}
         self._assigned: dict[Channel, int] = {}
         self._assigned_ids: dict[tuple[Channel, str], int] = {}
-        self._seen_points: dict[tuple[str, str], dict[Channel, SyncPoint]] = {}
         self._committer: asyncio.Task[None] | None = None
         self._advance_timer: asyncio.TimerHandle | None = None
         self._failed = ""
@@ -93,7 +86,7 @@ class MemoryStore:
     def lineage(self) -> tuple[int, ...]:
         return self.disk.lineage
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
         self._check_writable()
         if not drafts:
             return []
@@ -113,7 +106,8 @@ class MemoryStore:
             fresh.append((draft, oplog_id))
             answers.append(Appended(oplog_id))
         # Duplicates wait too: the first one may not be durable yet.
-        await self._commit(fresh, [], answers, size)
+        documents = also(answers) if also is not None and fresh else ()
+        await self._commit(fresh, documents, size)
         return answers
 
     async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
@@ -126,43 +120,48 @@ class MemoryStore:
 
     async def read(self, channel: Channel, after: int, count_max: int, bytes_max: int) -> Page:
         assert count_max > 0
-        stored = self.disk.oplogs.get(channel, [])
-        head = self.disk.heads.get(channel)
-        last, floor = (head.last, head.floor) if head else (0, 0)
-        begin = bisect_right(stored, after, key=lambda oplog: oplog.id)
-        oplogs: list[Oplog] = []
-        size = 0
-        for oplog in stored[begin : begin + count_max]:
-            if oplogs and size + len(oplog.payload) > bytes_max:
-                return Page(oplogs, oplogs[-1].id, floor)
-            oplogs.append(oplog)
-            size += len(oplog.payload)
-        cut = begin + len(oplogs) < len(stored)
-        return Page(oplogs, oplogs[-1].id if cut else max(last, after), floor)
+        return self.disk.page(channel, after, count_max, bytes_max)
+
+    async def newest_of_key(self, channel: Channel, key: str, count_max: int) -> list[Oplog]:
+        return self.disk.newest_of_key(channel, key, count_max)
+
+    async def find(self, channel: Channel, message_id: str) -> int:
+        return self.disk.message_ids.get((channel, message_id), 0)
 
     def advance(self, advances: Sequence[Advance]) -> None:
         if self._failed or self._closed:
             return
         for advance in advances:
-            if len(self._advances) >= self._advances_max:
+            if len(self._steps) >= self._advances_max:
                 break
-            points = self._seen(advance.channel.app, advance.device)
-            step = _moved(points.get(advance.channel), advance, self._eras)
-            if step is not None:
-                points[advance.channel] = SyncPoint(step.epoch, step.received, step.processed)
-                self._advances.append(step)
-        if self._advances and self._committer is None and self._advance_timer is None:
-            loop = asyncio.get_running_loop()
-            self._advance_timer = loop.call_later(ADVANCE_DELAY_S, self._start_committer)
+            owner = (advance.channel.app, advance.device)
+            points = self._seen(owner)
+            old = points.get(advance.channel)
+            point = advanced(old, advance, self._eras)
+            if point is None:
+                continue
+            points[advance.channel] = self._moved[owner, advance.channel] = point
+            if is_step(old, point):
+                self._steps.append(step_to(point, advance))
+        self._commit_later()
+
+    def note_documents(self, documents: Sequence[Document]) -> None:
+        if self._failed or self._closed:
+            return
+        for each in documents:
+            place = (each.kind, each.key)
+            if len(self._notes) < self._advances_max or place in self._notes:
+                self._notes[place] = each.value
+        self._commit_later()
 
     async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
-        return dict(self._seen(app, device))
+        return dict(self._seen((app, device)))
 
     async def journal(
         self, channel: Channel, device: str, after: int, count_max: int
     ) -> list[Advance]:
         steps = self.disk.journal.get((channel, device), [])
-        return [step for step in steps if step.received > after][:count_max]
+        return [step for step in steps if max(step.received, step.sent) > after][:count_max]
 
     async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
         self._check_writable()
@@ -173,32 +172,33 @@ class MemoryStore:
         chosen = channels[:channels_max]
         finished = len(chosen) == len(channels)
         self._trim_after = None if finished else chosen[-1]
-        count = sum(self._trim_channel(channel, now_ms) for channel in chosen)
+        count = sum(self.disk.trim(channel, now_ms) for channel in chosen)
         return TrimReport(count, len(chosen), finished)
 
-    async def put_document(self, kind: str, key: str, value: bytes | None) -> None:
+    async def put_documents(self, documents: Sequence[Document]) -> None:
         self._check_writable()
-        size = len(key) + len(value or b"") + DRAFT_OVERHEAD_BYTES
+        size = sum(len(e.key) + len(e.value or b"") + DRAFT_OVERHEAD_BYTES for e in documents)
         self._check_room(size)
-        await self._commit([], [(kind, key, value)], [], size)
+        await self._commit([], documents, size)
 
-    async def documents(self, kind: str) -> dict[str, bytes]:
-        return {key: value for (k, key), value in self.disk.documents.items() if k == kind}
+    async def documents(
+        self, kind: str, begin: str = "", end: str = "", count_max: int = 0
+    ) -> dict[str, bytes]:
+        return select(
+            {**self.disk.documents, **self._noted, **self._notes}, kind, begin, end, count_max
+        )
 
     async def backup(self, path: Path) -> BackupReport:
         if path.exists():
             raise InvalidRequest("the backup folder exists already", field="path")
-        path.mkdir(parents=True)
-        file = path / _BACKUP
-        file.write_bytes(msgspec.msgpack.encode(_rows(self.disk)))
-        return BackupReport(path, file.stat().st_size, self.lineage[-1])
+        return write_backup(self.disk, path)
 
     def stats(self) -> StoreStats:
         return StoreStats(self._commits, self._committed, 0.0, self._queued, 0, self._failed)
 
     async def close(self) -> None:
         self._closed = True
-        if self._advances and not self._failed and self._committer is None:
+        if self._rides() and not self._failed and self._committer is None:
             self._start_committer()
         if self._committer is not None:
             await asyncio.gather(self._committer, return_exceptions=True)
@@ -226,21 +226,27 @@ class MemoryStore:
         head = self.disk.heads.get(channel)
         return self._assigned.get(channel, head.last if head else 0)
 
-    def _seen(self, app: str, device: str) -> dict[Channel, SyncPoint]:
-        owner = (app, device)
+    def _seen(self, owner: Owner) -> dict[Channel, SyncPoint]:
         if owner not in self._seen_points:
             self._seen_points[owner] = dict(self.disk.points.get(owner, {}))
         return self._seen_points[owner]
 
+    def _rides(self) -> bool:
+        return bool(self._moved or self._notes)
+
+    def _commit_later(self) -> None:
+        if self._rides() and self._committer is None and self._advance_timer is None:
+            loop = asyncio.get_running_loop()
+            self._advance_timer = loop.call_later(ADVANCE_DELAY_S, self._start_committer)
+
     async def _commit(
         self,
         drafts: list[tuple[Draft, int]],
-        documents: list[tuple[str, str, bytes | None]],
-        answers: list[Appended],
+        documents: Sequence[Document],
         size: int,
     ) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(drafts, documents, answers, size, done))
+        self._waiting.append(_Waiting(drafts, documents, size, done))
         self._queued_bytes += size
         self._queued += len(drafts)
         self._start_committer()
@@ -255,44 +261,51 @@ class MemoryStore:
 
     async def _run_committer(self) -> None:
         try:
-            while self._waiting or self._advances:
+            while self._waiting or self._rides():
                 group, self._waiting = self._waiting, []
-                advances, self._advances = self._advances, []
+                moved, self._moved = self._moved, {}
+                steps, self._steps = self._steps, []
+                self._noted, self._notes = self._notes, {}
                 try:
                     await self._sync()
                 except Exception as error:  # noqa: BLE001 - whatever a test lets it raise
                     self._fail(str(error) or type(error).__name__, group)
                     return
-                self._apply(group, advances)
+                self._apply(group, moved, steps)
         finally:
             self._committer = None
 
-    def _apply(self, group: list[_Waiting], advances: list[Advance]) -> None:
-        epoch = self.lineage[-1]
+    def _apply(
+        self,
+        group: list[_Waiting],
+        moved: dict[tuple[Owner, Channel], SyncPoint],
+        steps: list[Advance],
+    ) -> None:
         disk = self.disk
+        durable: dict[Channel, int] = {}
         for waiting in group:
             for draft, oplog_id in waiting.drafts:
                 channel = draft.channel
-                disk.heads[channel] = next_head(disk.heads.get(channel), epoch, oplog_id)
-                disk.oplogs.setdefault(channel, []).append(oplog_of(draft, oplog_id))
-                key = (channel, draft.message_id)
-                disk.message_ids[key] = oplog_id
-                self._assigned_ids.pop(key, None)
+                head = disk.heads.get(channel)
+                # Only what was durable before this commit can be withdrawn by it.
+                last = durable.setdefault(channel, head.last if head else 0)
+                disk.append(draft, oplog_id)
+                disk.withdraw(draft, oplog_id, last)
+                self._assigned_ids.pop((channel, draft.message_id), None)
                 if self._assigned.get(channel) == oplog_id:
                     del self._assigned[channel]
-            for kind, name, value in waiting.documents:
-                if value is None:
-                    disk.documents.pop((kind, name), None)
-                else:
-                    disk.documents[kind, name] = value
+            for document in waiting.documents:
+                disk.keep(document)
             self._queued_bytes -= waiting.bytes
             self._queued -= len(waiting.drafts)
             self._committed += len(waiting.drafts)
-        for advance in advances:
-            point = SyncPoint(advance.epoch, advance.received, advance.processed)
-            owner = (advance.channel.app, advance.device)
-            disk.points.setdefault(owner, {})[advance.channel] = point
-            disk.journal.setdefault((advance.channel, advance.device), []).append(advance)
+        for (owner, channel), point in moved.items():
+            disk.points.setdefault(owner, {})[channel] = point
+        for step in steps:
+            disk.step(step)
+        for (kind, key), value in self._noted.items():
+            disk.keep(Document(kind, key, value))
+        self._noted = {}
         self._commits += 1
         for waiting in group:
             if not waiting.done.done():
@@ -304,77 +317,6 @@ class MemoryStore:
             if not waiting.done.done():
                 waiting.done.set_exception(OutcomeUnknown("the commit failed", hint=reason))
         self._waiting = []
-        self._advances = []
+        self._moved, self._steps = {}, []
+        self._notes, self._noted = {}, {}
         self._queued_bytes = self._queued = 0
-
-    def _trim_channel(self, channel: Channel, now_ms: int) -> int:
-        stored = self.disk.oplogs.get(channel, [])
-        count = 0
-        head = self.disk.heads[channel]
-        floor = head.floor
-        for oplog in stored:
-            if oplog.expires_at_ms > now_ms:
-                break
-            count += 1
-            if oplog.expires_by_retention:
-                floor = oplog.id
-            self.disk.message_ids.pop((channel, oplog.message_id), None)
-        if count:
-            trimmed = stored[count - 1].id
-            self.disk.heads[channel] = Head(head.last, head.epoch, floor, trimmed, head.forks)
-            del stored[:count]
-            if not stored:
-                del self.disk.oplogs[channel]
-            for key, steps in self.disk.journal.items():
-                if key[0] == channel:
-                    steps[:] = [step for step in steps if step.received > trimmed]
-        return count
-
-
-def _moved(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -> Advance | None:
-    """The step that `advance` is from `old`, or None when it brings nothing new."""
-    if advance.epoch not in eras:
-        return None
-    if old is None or eras[old.epoch] < eras[advance.epoch]:
-        return advance
-    received = max(advance.received, old.received)
-    processed = max(advance.processed, old.processed)
-    if old.epoch != advance.epoch or (received, processed) == (old.received, old.processed):
-        return None
-    return msgspec.structs.replace(advance, received=received, processed=processed)
-
-
-def _rows(disk: Disk) -> list[object]:
-    return [
-        disk.lineage,
-        list(disk.oplogs.items()),
-        list(disk.heads.items()),
-        list(disk.message_ids.items()),
-        [(owner, list(points.items())) for owner, points in disk.points.items()],
-        list(disk.journal.items()),
-        list(disk.documents.items()),
-    ]
-
-
-class _Rows(msgspec.Struct, array_like=True):
-    lineage: tuple[int, ...]
-    oplogs: list[tuple[Channel, list[Oplog]]]
-    heads: list[tuple[Channel, Head]]
-    message_ids: list[tuple[tuple[Channel, str], int]]
-    points: list[tuple[tuple[str, str], list[tuple[Channel, SyncPoint]]]]
-    journal: list[tuple[tuple[Channel, str], list[Advance]]]
-    documents: list[tuple[tuple[str, str], bytes]]
-
-
-def restore_memory(backup: Path, *, random: Random) -> Disk:
-    """A disk with what `backup` holds, and a new epoch."""
-    rows = msgspec.msgpack.decode((backup / _BACKUP).read_bytes(), type=_Rows)
-    return Disk(
-        (*rows.lineage, random.getrandbits(48)),
-        dict(rows.oplogs),
-        dict(rows.heads),
-        dict(rows.message_ids),
-        {owner: dict(points) for owner, points in rows.points},
-        dict(rows.journal),
-        dict(rows.documents),
-    )

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from mobilesync.domain.errors import OutcomeUnknown, StoreUnavailable
 from mobilesync.domain.oplog import Draft
+from mobilesync.storage.contract import Document
 from mobilesync.storage.embedded import EmbeddedOptions, EmbeddedStore, open_embedded
 from tests.storage.drafts import NEWS, draft, drafts, ids, step
 from tests.storage.embedded.conftest import Opener
@@ -23,7 +24,7 @@ async def test_all_of_one_turn_share_one_commit(opener: Opener) -> None:
     await asyncio.gather(
         store.append(drafts(1)),
         store.append(drafts(1, begin=2)),
-        store.put_document("k", "a", b"1"),
+        store.put_documents([Document("k", "a", b"1")]),
         store.append([draft("a", NEWS)]),
     )
     assert store.stats().commits == 1
@@ -46,7 +47,7 @@ async def test_without_syncing_nothing_waits_for_the_disk(opener: Opener) -> Non
         raise AssertionError
 
     store = await opener(options=EmbeddedOptions(durability="none"), sync=never)
-    await asyncio.gather(store.append(drafts(3)), store.put_document("k", "a", b"1"))
+    await asyncio.gather(store.append(drafts(3)), store.put_documents([Document("k", "a", b"1")]))
     store.advance([step(store.lineage[-1], 2)])
     await store.close()
     store = await opener()

@@ -8,6 +8,7 @@ from rocksdict import WriteBatch
 
 from mobilesync.domain.errors import StoreFolderRefused
 from mobilesync.domain.sync_point import Head, SyncPoint
+from mobilesync.storage.contract import Document
 from mobilesync.storage.embedded import EmbeddedOptions, keys, rows, verify
 from mobilesync.storage.embedded.tables import Tables
 from mobilesync.storage.embedded.verify import TOLD_MAX
@@ -22,7 +23,7 @@ async def fill(opener: Opener) -> None:
     await store.append([draft("gone", expires_at_ms=1), *drafts(5, size=100), draft("n", NEWS)])
     await store.trim(1, 100)
     store.advance([step(store.lineage[-1], 3, 2), step(store.lineage[-1], 4, 2)])
-    await store.put_document("kind", "key", b"value")
+    await store.put_documents([Document("kind", "key", b"value")])
     await store.close()
 
 

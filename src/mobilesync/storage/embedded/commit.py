@@ -13,7 +13,7 @@ Invariants:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from rocksdict import WriteBatch
@@ -84,6 +84,7 @@ class Committer:
         self._begin_soon: asyncio.Handle | None = None
         self._ended: asyncio.Future[None] | None = None
         self._old_documents: dict[bytes, bytes | None] = {}
+        self._notes: dict[bytes, bytes | None] = {}
         self._queued_bytes = 0
         self.failed = ""
         self.commits = 0
@@ -139,9 +140,28 @@ class Committer:
             self._begin_soon = self._loop.call_soon(self._begin)
         return done
 
+    def note(self, documents: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Keep documents with the next commit; those over the bound are dropped."""
+        if self.failed or self._ended is not None:
+            return
+        for key, value in documents:
+            if len(self._notes) < self._options.advances_max or key in self._notes:
+                self._notes[key] = value
+        self.commit_points_later()
+
+    @property
+    def notes(self) -> Mapping[bytes, bytes | None]:
+        """Documents that wait for the next commit."""
+        return self._notes
+
+    def trimmed_to(self, channel: Channel) -> int:
+        """The highest id of `channel` that a waiting trim is about to take; 0 for none."""
+        waiting = [*self._queue, self._in_flight] if self._in_flight else self._queue
+        return max((g.trims[channel][1] for g in waiting if channel in g.trims), default=0)
+
     def commit_points_later(self) -> None:
         """See to it that waiting steps are committed, within the delay if nothing else is."""
-        if self._timer is None and len(self._points):
+        if self._timer is None and (len(self._points) or self._notes):
             self._timer = self._loop.call_later(self._options.advance_delay_s, self._begin)
 
     def hidden_documents(self) -> dict[bytes, bytes | None]:
@@ -159,6 +179,7 @@ class Committer:
         self._queue.clear()
         self._queued_bytes = 0
         self._points.forget()
+        self._notes = {}
         for group in waiting:
             for done in group.waiters:
                 if not done.done():
@@ -184,7 +205,7 @@ class Committer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._queue and not len(self._points):
+        if not self._queue and not len(self._points) and not self._notes:
             return
         if self._tables.stalled():
             self._timer = self._loop.call_later(_STALL_CHECK_S, self._begin)
@@ -224,6 +245,9 @@ class Committer:
         for key in group.documents:
             self._old_documents[key] = tables.get(tables.documents, key)
         self._points.write(group.batch)
+        notes, self._notes = self._notes, {}
+        for key, value in notes.items():
+            put_document(group.batch, tables, key, value)
 
     def _finished(self, error: Exception | None) -> None:
         group = self._in_flight
@@ -256,7 +280,15 @@ class Committer:
         if self.failed:
             ended.set_result(None)
         elif self._in_flight is None:
-            if self._queue or len(self._points):
+            if self._queue or len(self._points) or self._notes:
                 self._begin()
             else:
                 ended.set_result(None)
+
+
+def put_document(batch: WriteBatch, tables: Tables, key: bytes, value: bytes | None) -> None:
+    """Put a document into `batch`, or its deletion."""
+    if value is None:
+        batch.delete(key, tables.in_documents)
+    else:
+        batch.put(key, value, tables.in_documents)

@@ -23,7 +23,8 @@ from mobilesync import __version__
 from mobilesync.domain.errors import StoreFolderRefused
 from mobilesync.storage.embedded.options import Durability
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 was never released."""
 ENGINE = "rocksdb"
 EPOCH_BITS = 48
 _MARKER = "MOBILESYNC"
@@ -169,6 +170,11 @@ def _parse(folder: Path, data: bytes, kind: Kind) -> Marker | None:
         raise StoreFolderRefused(
             f"{folder} has format {found}, and this version reads up to {FORMAT}",
             hint="run the version of Mobilesync that wrote it, or a newer one",
+        )
+    if found == 1:
+        raise StoreFolderRefused(
+            f"{folder} was written before the first release, and cannot be read any more",
+            hint="name another folder, and publish anew",
         )
     try:
         marker = msgspec.json.decode(data, type=Marker)

@@ -9,18 +9,21 @@ a target are neighbours, and what a device may lack is a prefix scan per target.
     oplogs       app target biz, id                          -> oplog
     message_ids  app target biz, message id                  -> id
     points       app device, target biz                      -> SyncPoint
-    journal      app target biz, device, era received processed -> at_ms
+    keys         app target biz, coalescing key, id          -> nothing
+    journal      app target biz, device, era lap received processed sent -> step
     documents    kind, key                                   -> value
 
 An *era* is the place of an epoch in the store's lineage: unlike epochs, which are random, eras
 sort by age.
 """
 
+import struct
+from typing import NamedTuple
+
 from mobilesync.domain.channel import Channel
 
 _END = "\0"
 ID_BYTES = 8
-_ERA_BYTES = 4
 
 
 def target_prefix(app: str, target: str) -> bytes:
@@ -77,19 +80,34 @@ def journal_prefix(channel: Channel, device: str) -> bytes:
     return channel_prefix(channel) + f"{device}{_END}".encode()
 
 
-def step_key(prefix: bytes, era: int, received: int, processed: int) -> bytes:
+def coalescing_prefix(channel: Channel, key: str) -> bytes:
+    """What the keys of all oplogs with one coalescing key begin with."""
+    return channel_prefix(channel) + f"{key}{_END}".encode()
+
+
+class Step(NamedTuple):
+    """Where a point was after a step: the end of the step's key. A *lap* is a pass through the
+    channel; it grows when the point is put back."""
+
+    era: int
+    lap: int
+    received: int
+    processed: int
+    sent: int
+
+
+_STEP = struct.Struct(">IIQQQ")
+STEP_BYTES = _STEP.size
+
+
+def step_key(prefix: bytes, step: Step) -> bytes:
     """A step's key: steps of one device sort in the order in which they were made."""
-    return prefix + era.to_bytes(_ERA_BYTES, "big") + id_bytes(received) + id_bytes(processed)
+    return prefix + _STEP.pack(*step)
 
 
-STEP_BYTES = _ERA_BYTES + 2 * ID_BYTES
-
-
-def step_of(key: bytes) -> tuple[int, int, int]:
-    """(era, received, processed) of a step's key."""
-    tail = key[-STEP_BYTES:]
-    era, received, processed = tail[:_ERA_BYTES], tail[_ERA_BYTES:-ID_BYTES], tail[-ID_BYTES:]
-    return int.from_bytes(era, "big"), id_of(received), id_of(processed)
+def step_of(key: bytes) -> Step:
+    """The step of a step's key."""
+    return Step(*_STEP.unpack_from(key, len(key) - STEP_BYTES))
 
 
 def kind_prefix(kind: str) -> bytes:

@@ -12,7 +12,7 @@ Invariants:
 from rocksdict import WriteBatch
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.sync_point import Advance, SyncPoint
+from mobilesync.domain.sync_point import Advance, SyncPoint, advanced, is_step, step_to
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.tables import Tables
 
@@ -31,30 +31,21 @@ class Points:
         self._moved: dict[_Device, dict[Channel, SyncPoint]] = {}
 
     def __len__(self) -> int:
-        """Steps that wait for a commit."""
-        return len(self._waiting)
+        """Points that wait for a commit."""
+        return len(self._moved)
 
     def advance(self, advance: Advance) -> None:
         """Take a step, if it is one."""
-        era = self._eras.get(advance.epoch)
-        if era is None or len(self._waiting) >= self._waiting_max:
+        if len(self._waiting) >= self._waiting_max:
             return
         channel, device = advance.channel, advance.device
         old = self._of(channel, device)
-        received, processed = advance.received, advance.processed
-        if old is not None:
-            if self._eras[old.epoch] > era:
-                return
-            if old.epoch == advance.epoch:
-                received = max(received, old.received)
-                processed = max(processed, old.processed)
-                if received == old.received and processed == old.processed:
-                    return
-        moved = self._moved.setdefault((channel.app, device), {})
-        moved[channel] = SyncPoint(advance.epoch, received, processed)
-        self._waiting.append(
-            Advance(channel, device, advance.epoch, received, processed, advance.at_ms)
-        )
+        point = advanced(old, advance, self._eras)
+        if point is None:
+            return
+        self._moved.setdefault((channel.app, device), {})[channel] = point
+        if old is None or is_step(old, point):
+            self._waiting.append(step_to(point, advance))
 
     def of_device(self, app: str, device: str) -> dict[Channel, SyncPoint]:
         """All points of a device, with the steps that wait."""
@@ -68,19 +59,22 @@ class Points:
         return found
 
     def journal(self, channel: Channel, device: str, after: int, count_max: int) -> list[Advance]:
-        """Written steps with a received id above `after`, oldest first."""
+        """Written steps with a received or sent id above `after`, oldest first."""
         tables = self._tables
         prefix = keys.journal_prefix(channel, device)
+        point = self._of(channel, device)
         steps: list[Advance] = []
         for era, epoch in enumerate(self._lineage):
-            begin = keys.step_key(prefix, era, after + 1, 0)
-            end = keys.step_key(prefix, era + 1, 0, 0)
-            for key, data in tables.scan(tables.journal, begin, end):
-                if len(steps) == count_max:
-                    return steps
-                _, received, processed = keys.step_of(key)
-                at_ms = rows.decode_at_ms(data)
-                steps.append(Advance(channel, device, epoch, received, processed, at_ms))
+            for lap in range((point.restarts if point else 0) + 1):
+                begin = keys.step_key(prefix, keys.Step(era, lap, max(after, 0), 0, 0))
+                end = keys.step_key(prefix, keys.Step(era, lap + 1, 0, 0, 0))
+                for key, data in tables.scan(tables.journal, begin, end):
+                    step = keys.step_of(key)
+                    if max(step.received, step.sent) <= after:
+                        continue
+                    if len(steps) == count_max:
+                        return steps
+                    steps.append(_read(channel, device, epoch, step, rows.decode_step(data)))
         return steps
 
     def write(self, batch: WriteBatch) -> None:
@@ -92,8 +86,10 @@ class Points:
                 batch.put(key, rows.encode(point), tables.in_points)
         for step in self._waiting:
             prefix = keys.journal_prefix(step.channel, step.device)
-            key = keys.step_key(prefix, self._eras[step.epoch], step.received, step.processed)
-            batch.put(key, rows.encode(step.at_ms), tables.in_journal)
+            place = keys.Step(
+                self._eras[step.epoch], step.lap, step.received, step.processed, step.sent
+            )
+            batch.put(keys.step_key(prefix, place), rows.encode_step(step), tables.in_journal)
         self.forget()
 
     def forget(self) -> None:
@@ -108,3 +104,18 @@ class Points:
         tables = self._tables
         data = tables.get(tables.points, keys.point_key(channel.app, device, channel))
         return None if data is None else rows.decode_point(data)
+
+
+def _read(channel: Channel, device: str, epoch: int, step: keys.Step, row: rows.StepRow) -> Advance:
+    return Advance(
+        channel,
+        device,
+        epoch,
+        step.received,
+        step.processed,
+        row.at_ms,
+        step.sent,
+        row.sends,
+        row.skips,
+        lap=step.lap,
+    )

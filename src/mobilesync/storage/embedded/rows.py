@@ -8,14 +8,15 @@ import msgspec
 from msgspec import Struct
 
 from mobilesync.domain.conditions import Conditions
-from mobilesync.domain.oplog import Draft, Oplog
-from mobilesync.domain.sync_point import Head, SyncPoint
+from mobilesync.domain.oplog import Details, Draft, Oplog
+from mobilesync.domain.sync_point import Advance, Head, Sent, Skip, SyncPoint
 
 
 class _Row(Struct, frozen=True, array_like=True, gc=False):
     expires_at_ms: int
     expires_by_retention: bool
     message_id: str
+    details: Details | None
     published_at_ms: int
     conditions: Conditions | None
     payload: bytes
@@ -27,6 +28,15 @@ class Ending(Struct, frozen=True, array_like=True, gc=False):
     expires_at_ms: int
     expires_by_retention: bool
     message_id: str
+    details: Details | None
+
+
+class StepRow(Struct, frozen=True, array_like=True, gc=False):
+    """What a step says besides where the point was after it (keys.Step)."""
+
+    at_ms: int
+    sends: tuple[Sent, ...] = ()
+    skips: tuple[Skip, ...] = ()
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -34,19 +44,20 @@ _decode_row = msgspec.msgpack.Decoder(_Row).decode
 decode_ending = msgspec.msgpack.Decoder(Ending).decode
 decode_head = msgspec.msgpack.Decoder(Head).decode
 decode_point = msgspec.msgpack.Decoder(SyncPoint).decode
-decode_at_ms = msgspec.msgpack.Decoder(int).decode
+decode_step = msgspec.msgpack.Decoder(StepRow).decode
 
 
-def encode_draft(draft: Draft) -> bytes:
-    """The row of the oplog that `draft` becomes; its id is in the key."""
+def encode_oplog(oplog: Draft | Oplog) -> bytes:
+    """The row of an oplog, or of the one that a draft becomes; its id is in the key."""
     return _encode(
         (
-            draft.expires_at_ms,
-            draft.expires_by_retention,
-            draft.message_id,
-            draft.published_at_ms,
-            draft.conditions,
-            draft.payload,
+            oplog.expires_at_ms,
+            oplog.expires_by_retention,
+            oplog.message_id,
+            oplog.details,
+            oplog.published_at_ms,
+            oplog.conditions,
+            oplog.payload,
         )
     )
 
@@ -62,9 +73,17 @@ def decode_oplog(oplog_id: int, data: bytes) -> Oplog:
         row.expires_at_ms,
         row.expires_by_retention,
         row.conditions,
+        row.details,
     )
 
 
-def encode(value: Head | SyncPoint | int) -> bytes:
+def encode_step(advance: Advance) -> bytes:
+    """The row of a step."""
+    if advance.skips:
+        return _encode((advance.at_ms, advance.sends, advance.skips))
+    return _encode((advance.at_ms, advance.sends) if advance.sends else (advance.at_ms,))
+
+
+def encode(value: Head | SyncPoint) -> bytes:
     """Any other value."""
     return _encode(value)

@@ -16,10 +16,17 @@ from pathlib import Path
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.oplog import Appended, Draft, Oplog
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint
-from mobilesync.storage.contract import BackupReport, Page, StoreStats, TrimReport
+from mobilesync.storage.contract import (
+    Also,
+    BackupReport,
+    Document,
+    Page,
+    StoreStats,
+    TrimReport,
+)
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.backup import write_backup
-from mobilesync.storage.embedded.commit import Committer
+from mobilesync.storage.embedded.commit import Committer, Group, put_document
 from mobilesync.storage.embedded.folder import FolderLock, Marker
 from mobilesync.storage.embedded.heads import Heads
 from mobilesync.storage.embedded.ids import Ids
@@ -27,6 +34,7 @@ from mobilesync.storage.embedded.options import EmbeddedOptions
 from mobilesync.storage.embedded.points import Points
 from mobilesync.storage.embedded.tables import Tables
 from mobilesync.storage.embedded.trim import Trimmer
+from mobilesync.storage.embedded.withdrawals import Withdrawals
 
 DRAFT_OVERHEAD_BYTES = 200
 SyncHook = Callable[[Callable[[], None]], None]
@@ -61,8 +69,9 @@ class EmbeddedStore:
             epoch=marker.lineage[-1],
             options=options,
             sync=tables.sync if sync is None else lambda: sync(tables.sync),
-            settled=self._ids.settle,
+            settled=self._settled,
         )
+        self._withdrawals = Withdrawals(tables, self._heads, self._committer)
         self._trimmer = Trimmer(tables, self._heads, self._committer, worker, options)
         self._closing: asyncio.Task[None] | None = None
 
@@ -70,7 +79,7 @@ class EmbeddedStore:
     def lineage(self) -> tuple[int, ...]:
         return self._marker.lineage
 
-    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+    async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
         if not drafts:
             return []
         self._committer.check_writable()
@@ -95,8 +104,6 @@ class EmbeddedStore:
             return [Appended(oplog_id, duplicate=True) for oplog_id in known]
         size = sum(len(draft.payload) for draft in drafts) + DRAFT_OVERHEAD_BYTES * len(drafts)
         group = self._committer.group(size)
-        tables = self._tables
-        put = group.batch.put
         answers: list[Appended] = []
         given: dict[bytes, int] = {}
         for draft, key, found in zip(drafts, message_keys, known, strict=True):
@@ -105,15 +112,35 @@ class EmbeddedStore:
                 continue
             channel = draft.channel
             oplog_id = lasts[channel] = lasts[channel] + 1
-            data = keys.id_bytes(oplog_id)
-            put(prefixes[channel] + data, rows.encode_draft(draft), tables.in_oplogs)
-            put(key, data, tables.in_message_ids)
+            self._stage(group, draft, prefixes[channel], key, oplog_id)
             ids.give(group, channel, key, oplog_id)
             given[key] = oplog_id
             answers.append(Appended(oplog_id))
         group.drafts += len(given)
+        if also is not None:
+            self._put(group, also(answers))
         await self._committer.wait()
         return answers
+
+    def _stage(
+        self, group: Group, draft: Draft, prefix: bytes, message_key: bytes, oplog_id: int
+    ) -> None:
+        tables = self._tables
+        data = keys.id_bytes(oplog_id)
+        put = group.batch.put
+        put(prefix + data, rows.encode_oplog(draft), tables.in_oplogs)
+        put(message_key, data, tables.in_message_ids)
+        details = draft.details
+        if details is None:
+            return
+        if details.key:
+            put(keys.coalescing_prefix(draft.channel, details.key) + data, b"", tables.in_keys)
+        if details.withdraws is not None:
+            self._withdrawals.stage(group, draft, oplog_id)
+
+    def _settled(self, group: Group) -> None:
+        self._ids.settle(group)
+        self._withdrawals.settle(group)
 
     async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
         found: dict[Channel, Head] = {}
@@ -143,6 +170,29 @@ class EmbeddedStore:
                 oplogs.append(oplog)
         return Page(oplogs, max(head.last, after), head.floor)
 
+    async def newest_of_key(self, channel: Channel, key: str, count_max: int) -> list[Oplog]:
+        head = self._heads.of(channel)
+        if head is None:
+            return []
+        tables = self._tables
+        prefix = keys.channel_prefix(channel)
+        place = keys.coalescing_prefix(channel, key)
+        begin, end = place + keys.id_bytes(head.trimmed + 1), place + keys.id_bytes(head.last + 1)
+        found: list[Oplog] = []
+        for each in tables.newest(tables.keys, begin, end):
+            oplog_id = keys.id_of(each)
+            data = tables.get(tables.oplogs, prefix + keys.id_bytes(oplog_id))
+            if data is not None:
+                found.append(rows.decode_oplog(oplog_id, data))
+            if len(found) == count_max:
+                break
+        return found
+
+    async def find(self, channel: Channel, message_id: str) -> int:
+        head = self._heads.of(channel)
+        found = self._ids.known(keys.channel_prefix(channel) + message_id.encode())
+        return found if head is not None and head.trimmed < found <= head.last else 0
+
     def advance(self, advances: Sequence[Advance]) -> None:
         if self._committer.failed or self._closing is not None:
             return
@@ -161,27 +211,41 @@ class EmbeddedStore:
     async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
         return await self._trimmer.trim(now_ms, channels_max)
 
-    async def put_document(self, kind: str, key: str, value: bytes | None) -> None:
-        place = keys.document_key(kind, key)
-        group = self._committer.group(len(place) + len(value or b"") + DRAFT_OVERHEAD_BYTES)
-        if value is None:
-            group.batch.delete(place, self._tables.in_documents)
-        else:
-            group.batch.put(place, value, self._tables.in_documents)
-        group.documents[place] = value
+    async def put_documents(self, documents: Sequence[Document]) -> None:
+        size = sum(len(each.key) + len(each.value or b"") for each in documents)
+        group = self._committer.group(size + DRAFT_OVERHEAD_BYTES * len(documents))
+        self._put(group, documents)
         await self._committer.wait()
 
-    async def documents(self, kind: str) -> dict[str, bytes]:
-        prefix = keys.kind_prefix(kind)
-        tables = self._tables
-        found: dict[bytes, bytes | None] = dict(
-            tables.scan(tables.documents, prefix, keys.after_prefix(prefix))
+    def _put(self, group: Group, documents: Sequence[Document]) -> None:
+        for each in documents:
+            key = keys.document_key(each.kind, each.key)
+            put_document(group.batch, self._tables, key, each.value)
+            group.documents[key] = each.value
+
+    def note_documents(self, documents: Sequence[Document]) -> None:
+        self._committer.note(
+            (keys.document_key(each.kind, each.key), each.value) for each in documents
         )
-        hidden = self._committer.hidden_documents()
-        found.update({key: old for key, old in hidden.items() if key.startswith(prefix)})
-        return {
-            key[len(prefix) :].decode(): value for key, value in found.items() if value is not None
-        }
+
+    async def documents(
+        self, kind: str, begin: str = "", end: str = "", count_max: int = 0
+    ) -> dict[str, bytes]:
+        prefix = keys.kind_prefix(kind)
+        low = prefix + begin.encode()
+        high = prefix + end.encode() if end else keys.after_prefix(prefix)
+        # Of what is being written the old value counts, of what is noted the new one.
+        other = {**self._committer.hidden_documents(), **self._committer.notes}
+        other = {key: value for key, value in other.items() if low <= key < high}
+        found: dict[bytes, bytes | None] = {}
+        tables = self._tables
+        for key, value in tables.scan(tables.documents, low, high):
+            found[key] = value
+            if count_max and len(found) == count_max + len(other):
+                break
+        found.update(other)
+        kept = [(key, value) for key, value in sorted(found.items()) if value is not None]
+        return {key[len(prefix) :].decode(): value for key, value in kept[: count_max or len(kept)]}
 
     async def backup(
         self, path: Path, progress: Callable[[int, int], None] | None = None

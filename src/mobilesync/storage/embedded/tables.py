@@ -1,4 +1,4 @@
-"""The open database: six tables in one RocksDB, with one log and atomic batches over all of them.
+"""The open database: seven tables in one RocksDB, with one log and atomic batches over all of them.
 
 Strategy: this file is the only one that knows what rocksdict does and how it fails. It raises
 plain exceptions told apart by text; everything else here speaks of StoreUnavailable. Ranges are
@@ -28,7 +28,7 @@ from rocksdict import (
 from mobilesync.domain.errors import StoreUnavailable
 from mobilesync.storage.embedded.options import MIB, EmbeddedOptions
 
-NAMES = ("heads", "oplogs", "message_ids", "points", "journal", "documents")
+NAMES = ("heads", "oplogs", "message_ids", "keys", "points", "journal", "documents")
 _BLOOM_BITS = 10
 _OPEN_FILES_MAX = 4096
 _GRAVES_WINDOW = 4096
@@ -39,7 +39,7 @@ _LEVEL0_FILES_STOP = 64
 
 
 class Tables:
-    """The six tables. Every method but `sync`, `flush`, `compact` and `checkpoint` is short."""
+    """The seven tables. Every method but `sync`, `flush`, `compact` and `checkpoint` is short."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Tables:
         self.heads = opened["heads"]
         self.oplogs = opened["oplogs"]
         self.message_ids = opened["message_ids"]
+        self.keys = opened["keys"]
         self.points = opened["points"]
         self.journal = opened["journal"]
         self.documents = opened["documents"]
@@ -69,6 +70,7 @@ class Tables:
         self.in_heads = handle("heads")
         self.in_oplogs = handle("oplogs")
         self.in_message_ids = handle("message_ids")
+        self.in_keys = handle("keys")
         self.in_points = handle("points")
         self.in_journal = handle("journal")
         self.in_documents = handle("documents")
@@ -110,6 +112,21 @@ class Tables:
             while rows.valid():
                 yield rows.key(), rows.value()
                 rows.next()
+            rows.status()
+        except Exception as error:
+            raise unreadable(error) from error
+
+    def newest(self, table: Rdict, begin: bytes, end: bytes) -> Iterator[bytes]:
+        """Keys from before `end` down to `begin`. Raises StoreUnavailable, as `scan`."""
+        bounds = ReadOptions()
+        bounds.set_iterate_lower_bound(begin)
+        bounds.set_iterate_upper_bound(end)
+        try:
+            rows = table.iter(bounds)
+            rows.seek_to_last()
+            while rows.valid():
+                yield rows.key()
+                rows.prev()
             rows.status()
         except Exception as error:
             raise unreadable(error) from error

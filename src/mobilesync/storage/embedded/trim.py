@@ -137,6 +137,10 @@ class Trimmer:
             group.batch.delete_range(begin, end, tables.in_oplogs)
         for _, ending in ended:
             group.batch.delete(prefix + ending.message_id.encode(), tables.in_message_ids)
+        for oplog_id, ending in ended:
+            if ending.details is not None and ending.details.key:
+                key = keys.coalescing_prefix(channel, ending.details.key) + keys.id_bytes(oplog_id)
+                group.batch.delete(key, tables.in_keys)
         group.trims[channel] = (floor, trimmed)
         self._staged = True
         end = keys.after_prefix(prefix)
@@ -148,16 +152,17 @@ class Trimmer:
         prefix = keys.channel_prefix(channel)
         position, end = prefix, keys.after_prefix(prefix)
         while position:
-            # Steps are sorted by device, era, received: one kept means that the era is done.
+            # Steps are sorted by device, era, lap, received: one kept means that its lap is done.
             done: list[bytes] = []
             begin, position = position, b""
             for key, _ in tables.scan(tables.journal, begin, end):
                 if len(done) == _SLICE_ROWS:
                     position = key
                     break
-                era, received, _ = keys.step_of(key)
-                if received > trimmed:
-                    position = keys.step_key(key[: -keys.STEP_BYTES], era + 1, 0, 0)
+                step = keys.step_of(key)
+                if step.received > trimmed:
+                    next_lap = keys.Step(step.era, step.lap + 1, 0, 0, 0)
+                    position = keys.step_key(key[: -keys.STEP_BYTES], next_lap)
                     break
                 done.append(key)
             if done:
@@ -196,5 +201,5 @@ class Trimmer:
 
 def _compact(tables: Tables, begin: bytes, end: bytes) -> None:
     tables.flush()
-    for table in (tables.oplogs, tables.message_ids, tables.journal):
+    for table in (tables.oplogs, tables.message_ids, tables.keys, tables.journal):
         tables.compact(table, begin, end)

@@ -89,6 +89,7 @@ class _Verification:
             ("heads", tables.heads, self._head),
             ("oplogs", tables.oplogs, self._oplog),
             ("message_ids", tables.message_ids, self._message_id),
+            ("keys", tables.keys, self._key),
             ("points", tables.points, self._point),
             ("journal", tables.journal, self._step),
             ("documents", tables.documents, self._document),
@@ -145,12 +146,25 @@ class _Verification:
         stored = self._tables.get(self._tables.message_ids, message_key)
         if stored != keys.id_bytes(oplog_id):
             self._found.fault(f"message_ids: {_name(prefix)}: lacks the one of oplog {oplog_id}")
+        if oplog.key:
+            place = keys.coalescing_prefix(keys.channel_of(prefix), oplog.key)
+            if self._tables.get(self._tables.keys, place + keys.id_bytes(oplog_id)) is None:
+                self._found.fault(f"keys: {_name(prefix)}: lacks the one of oplog {oplog_id}")
 
     def _message_id(self, key: bytes, data: bytes) -> None:
         self._found.message_ids += 1
         prefix = keys.channel_prefix(keys.channel_of(key))
         if self._tables.get(self._tables.oplogs, prefix + data) is None:
             self._found.fault(f"message_ids: {_name(prefix)}: one leads to no oplog")
+
+    def _key(self, key: bytes, _data: bytes) -> None:
+        channel = keys.channel_of(key)
+        prefix = keys.channel_prefix(channel)
+        oplog_id = keys.id_of(key)
+        data = self._tables.get(self._tables.oplogs, prefix + keys.id_bytes(oplog_id))
+        name = key[len(prefix) : -keys.ID_BYTES - 1].decode()
+        if data is None or rows.decode_oplog(oplog_id, data).key != name:
+            self._found.fault(f"keys: {_name(prefix)}: the key of oplog {oplog_id} is not its own")
 
     def _point(self, key: bytes, data: bytes) -> None:
         self._found.points += 1
@@ -159,8 +173,8 @@ class _Verification:
 
     def _step(self, key: bytes, data: bytes) -> None:
         self._found.steps += 1
-        rows.decode_at_ms(data)
-        if keys.step_of(key)[0] >= len(self._found.lineage):
+        rows.decode_step(data)
+        if keys.step_of(key).era >= len(self._found.lineage):
             self._found.fault(f"journal: {key!r}: its epoch is not in the lineage")
 
     def _document(self, key: bytes, data: bytes) -> None:
