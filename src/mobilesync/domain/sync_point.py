@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, structs
 
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.reasons import OFFERED_AGAIN
 from mobilesync.protocol.codes import ResetReason
 
 
@@ -52,6 +53,9 @@ class SyncPoint(Struct, frozen=True, array_like=True):
     """How often the point was put back: by an operator, or because the device lost its store."""
     waits: int = 0
     """Why the oplog after `processed` is not processed, as the device said (spec §5, Acked)."""
+    refused: int = 0
+    """The highest id that was passed over for a reason that a change of the device may undo; a
+    hint, since a later lap may have covered it."""
 
 
 class Skip(Struct, frozen=True, array_like=True):
@@ -92,6 +96,9 @@ class Advance(Struct, frozen=True):
     """Put the point to exactly this place, even back: what follows is a new pass."""
     lap: int = 0
     """In which pass the step was made: the point's `restarts` then. Set by the store."""
+    before: int = 0
+    """The point's `received` before the step, which so covers the ids above it up to `received`;
+    none when the step began a lap. Set by the store."""
 
 
 def user_owner(user: str) -> str:
@@ -109,20 +116,26 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
     era = eras.get(advance.epoch)
     if era is None:
         return None
-    received, processed = advance.received, advance.processed
-    sent = advance.sent if advance.sent > received else 0
+    received, processed, sent = advance.received, advance.processed, advance.sent
     restarts = old.restarts if old is not None else 0
     if advance.restarts:
-        return SyncPoint(advance.epoch, received, processed, sent, restarts + 1, advance.waits)
-    if old is None or eras[old.epoch] < era:
-        return SyncPoint(advance.epoch, received, processed, sent, restarts, advance.waits)
-    if eras[old.epoch] > era:
+        restarts += 1
+    elif old is not None and eras[old.epoch] > era:
         return None
-    received = max(received, old.received)
-    processed = max(processed, old.processed)
-    sent = max(advance.sent, old.sent)
-    sent = sent if sent > received else 0
-    point = SyncPoint(advance.epoch, received, processed, sent, restarts, advance.waits)
+    elif old is not None and old.epoch == advance.epoch:
+        received = max(received, old.received)
+        processed = max(processed, old.processed)
+        sent = max(sent, old.sent)
+    undone = (skip.last for skip in advance.skips if skip.reason in OFFERED_AGAIN)
+    point = SyncPoint(
+        advance.epoch,
+        received,
+        processed,
+        sent if sent > received else 0,
+        restarts,
+        advance.waits,
+        max(undone, default=0) if old is None else max(old.refused, *undone, 0),
+    )
     return None if point == old else point
 
 
@@ -134,15 +147,22 @@ def is_step(old: SyncPoint | None, new: SyncPoint) -> bool:
     return was != (new.epoch, new.restarts, new.received, new.processed, new.sent)
 
 
-def step_to(point: SyncPoint, advance: Advance) -> Advance:
-    """The step that `advance` is when it brings the point to `point`."""
+def step_to(old: SyncPoint | None, point: SyncPoint, advance: Advance) -> Advance:
+    """The step that `advance` is when it brings the point from `old` to `point`."""
     return structs.replace(
         advance,
         received=point.received,
         processed=point.processed,
         sent=point.sent,
         lap=point.restarts,
+        before=_before(old, point, advance),
     )
+
+
+def _before(old: SyncPoint | None, point: SyncPoint, advance: Advance) -> int:
+    if advance.restarts:
+        return point.received
+    return min(old.received, point.received) if old is not None else 0
 
 
 class Resume(Struct, frozen=True):

@@ -149,7 +149,8 @@ class Store(Protocol):
         """
 
     async def put_documents(self, documents: Sequence[Document]) -> None:
-        """Keep or delete all of `documents`, in one commit. Durable when it returns.
+        """Keep or delete all of `documents`, in one commit. Durable when it returns, and with it
+        all that was advanced and noted before, also when `documents` is empty.
         Raises Overloaded, StoreUnavailable, OutcomeUnknown."""
 
     def note_documents(self, documents: Sequence[Document]) -> None:

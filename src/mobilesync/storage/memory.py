@@ -142,7 +142,7 @@ class MemoryStore:
                 continue
             points[advance.channel] = self._moved[owner, advance.channel] = point
             if is_step(old, point):
-                self._steps.append(step_to(point, advance))
+                self._steps.append(step_to(old, point, advance))
         self._commit_later()
 
     def note_documents(self, documents: Sequence[Document]) -> None:

@@ -45,7 +45,7 @@ class Points:
             return
         self._moved.setdefault((channel.app, device), {})[channel] = point
         if old is None or is_step(old, point):
-            self._waiting.append(step_to(point, advance))
+            self._waiting.append(step_to(old, point, advance))
 
     def of_device(self, app: str, device: str) -> dict[Channel, SyncPoint]:
         """All points of a device, with the steps that wait."""
@@ -118,4 +118,5 @@ def _read(channel: Channel, device: str, epoch: int, step: keys.Step, row: rows.
         row.sends,
         row.skips,
         lap=step.lap,
+        before=row.before,
     )

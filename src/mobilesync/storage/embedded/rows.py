@@ -35,6 +35,7 @@ class StepRow(Struct, frozen=True, array_like=True, gc=False):
     """What a step says besides where the point was after it (keys.Step)."""
 
     at_ms: int
+    before: int
     sends: tuple[Sent, ...] = ()
     skips: tuple[Skip, ...] = ()
 
@@ -79,9 +80,10 @@ def decode_oplog(oplog_id: int, data: bytes) -> Oplog:
 
 def encode_step(advance: Advance) -> bytes:
     """The row of a step."""
+    start = (advance.at_ms, advance.before)
     if advance.skips:
-        return _encode((advance.at_ms, advance.sends, advance.skips))
-    return _encode((advance.at_ms, advance.sends) if advance.sends else (advance.at_ms,))
+        return _encode((*start, advance.sends, advance.skips))
+    return _encode((*start, advance.sends) if advance.sends else start)
 
 
 def encode(value: Head | SyncPoint) -> bytes:
