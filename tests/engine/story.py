@@ -79,7 +79,7 @@ class Story:
     # What may happen ---------------------------------------------------------------------
 
     def publish(self, biz: str, target: str, count: int, ios: bool, pause_s: float) -> None:
-        if self.world.configs.withheld(APP, biz):
+        if self.world.is_offline(biz):
             return
         payloads = [b"%d" % (self.number + each) for each in range(count)]
         self.number += count
@@ -132,7 +132,7 @@ class Story:
         self._do(device.ping if device.welcomed else lambda: None, pause_s)
 
     def offline_or_online(self, biz: str, pause_s: float) -> None:
-        status = "online" if self.world.configs.withheld(APP, biz) else "offline"
+        status = "online" if self.world.is_offline(biz) else "offline"
         self._run(self.world.config(biz, status=status), pause_s)
 
     def lose_wakes_or_not(self, pause_s: float) -> None:
@@ -161,7 +161,7 @@ class Story:
         world = self.world
         world.waker.deaf = False
         for biz in BIZZES:
-            if world.configs.withheld(APP, biz):
+            if world.is_offline(biz):
                 await world.config(biz)
         for device in self.devices:
             device.link.release()

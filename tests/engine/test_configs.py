@@ -37,9 +37,12 @@ async def test_what_was_put_is_there_after_a_restart() -> None:
     await again.load()
     assert again.get("a", "CHAT") == CHAT
     assert [config.biz for config in again.list("a")] == ["ALERT", "CHAT"]
-    assert again.withheld("a", "ALERT")
-    assert not again.withheld("a", "CHAT")
-    assert not again.withheld("b", "ALERT")
+    alert, chat = again.find("a", "ALERT"), again.find("a", "CHAT")
+    assert alert is not None
+    assert alert.status == "offline"
+    assert chat is not None
+    assert chat.status == "online"
+    assert again.find("b", "ALERT") is None
 
 
 @simulated

@@ -4,6 +4,7 @@ import struct
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Attributes, conditions
+from mobilesync.domain.rules import Viewer
 from mobilesync.domain.oplog import Draft
 from mobilesync.engine import feed as feeding
 from mobilesync.engine.feed import Feed
@@ -62,7 +63,7 @@ async def test_a_page_is_complete_up_to_upto() -> None:
     await stock.put(MINE, b"1", b"2", b"3")
     page = await stock.feed.page(MINE, 1, 3, WIDE)
     assert (page.after, page.upto) == (1, 3)
-    push = _push(page.frame(1, page.choose(Attributes(), 0)))
+    push = _push(page.frame(1, page.judge(_viewer(), 0)[0]))
     assert [(oplog.id, oplog.payload) for oplog in push.oplogs] == [(2, b"2"), (3, b"3")]
     assert (push.biz, push.target, push.after, push.upto) == ("CHAT", "user:u1", 1, 3)
     assert push.oplogs[0].message_id == "m2"
@@ -96,14 +97,14 @@ async def test_what_ended_or_is_for_others_is_not_chosen() -> None:
     await stock.put(ALL, b"ios", os="ios")
     page = await stock.feed.page(ALL, 0, 3, WIDE)
 
-    def seen(attributes: Attributes, now_ms: int) -> list[bytes]:
-        return [encoded.oplog.payload for encoded in page.choose(attributes, now_ms)]
+    def seen(viewer: Viewer, now_ms: int) -> list[bytes]:
+        return [encoded.oplog.payload for encoded in page.judge(viewer, now_ms)[0]]
 
-    assert seen(Attributes("ios"), 999) == [b"all", b"ended", b"ios"]
-    assert seen(Attributes("ios"), 1000) == [b"all", b"ios"]
-    assert seen(Attributes("android"), 999) == [b"all", b"ended"]
-    assert seen(Attributes(), 1000) == [b"all"]
-    chosen = page.choose(Attributes("android"), 1000)
+    assert seen(_viewer("ios"), 999) == [b"all", b"ended", b"ios"]
+    assert seen(_viewer("ios"), 1000) == [b"all", b"ios"]
+    assert seen(_viewer("android"), 999) == [b"all", b"ended"]
+    assert seen(_viewer(), 1000) == [b"all"]
+    chosen = page.judge(_viewer("android"), 1000)[0]
     assert _push(page.frame(0, chosen)).upto == 3
 
 
@@ -113,12 +114,12 @@ async def test_one_frame_serves_all_who_want_the_same() -> None:
     await stock.put(ALL, b"1", b"2")
     page = await stock.feed.page(ALL, 0, 2, WIDE)
     assert page is await stock.feed.page(ALL, 0, 2, WIDE)
-    chosen = page.choose(Attributes(), 0)
-    assert page.frame(0, chosen) is page.frame(0, page.choose(Attributes("ios"), 0))
+    chosen = page.judge(_viewer(), 0)[0]
+    assert page.frame(0, chosen) is page.frame(0, page.judge(_viewer("ios"), 0)[0])
     # A device that was told less than was read needs a frame of its own.
     await stock.put(ALL, b"3")
     later = await stock.feed.page(ALL, 2, 3, WIDE)
-    chosen = later.choose(Attributes(), 0)
+    chosen = later.judge(_viewer(), 0)[0]
     assert _push(later.frame(1, chosen)).after == 1
     assert _push(later.frame(2, chosen)).after == 2
     assert stock.store.reads == 2
@@ -174,3 +175,7 @@ async def test_the_cache_is_bounded_in_bytes() -> None:
     await stock.feed.page(ALL, 19, 99, WIDE)
     held = sum(page.bytes for _, page in stock.feed._pages.values())
     assert held == stock.feed._cached_bytes
+
+
+def _viewer(os: str = "") -> Viewer:
+    return Viewer("phone", attributes=Attributes(os))

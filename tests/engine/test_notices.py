@@ -83,7 +83,7 @@ async def test_what_a_device_must_not_see_is_told_with_the_next_pong() -> None:
         await settle()
         assert len(device.pushes()) == 2
         points = await world.store.points(APP, "d1")
-        assert points[Channel(APP, *CHAT)] == SyncPoint(EPOCH, 2, 2)
+        assert points[Channel(APP, *CHAT)] == SyncPoint(EPOCH, 2, 2, refused=2)
 
 
 @simulated

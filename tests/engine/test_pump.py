@@ -275,7 +275,7 @@ async def test_a_bug_ends_one_session_and_no_worker() -> None:
         for _ in range(world.service.options.pump_workers + 1):
             session = bad.session
             assert session is not None
-            session.cursors[Channel(APP, *CHAT)] = None  # type: ignore[assignment]  # the bug
+            session.cursors[Channel(APP, *CHAT)] = "bug"  # type: ignore[assignment]  # that is it
             await world.publish("user:u1", b"x")
             await settle()
             assert bad.close_code() is CloseCode.INTERNAL

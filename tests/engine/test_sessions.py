@@ -252,7 +252,7 @@ async def test_nobody_gets_in_after_stop() -> None:
 
 # Size ---------------------------------------------------------------------------------------
 
-IDLE_BYTES_MAX = 3_500
+IDLE_BYTES_MAX = 3_700
 """Of the engine, for a session with a user and one channel; the link and its TLS are extra."""
 
 
@@ -266,6 +266,9 @@ async def test_an_idle_session_is_small_and_has_no_task() -> None:
         tracemalloc.start(1)
         before = _traced()
         kept = await _idle(world, 50, 250)
+        # What is known of each device is the disk's, once it is written there.
+        await passes(0.2)
+        world.disk.documents.clear()
         after = _traced()
         tracemalloc.stop()
         each = (after - before) / len(kept)

@@ -234,6 +234,11 @@ class World:
     async def config(self, biz: str, **rules: Any) -> None:
         await self.configs.put(APP, SyncConfig(biz=biz, **rules))
 
+    def is_offline(self, biz: str) -> bool:
+        """Whether the biz was taken offline."""
+        config = self.configs.find(APP, biz)
+        return config is not None and config.status == "offline"
+
     def forgotten(self) -> bool:
         """Whether nobody is connected, watched, or waits for a login."""
         logins = self.sessions._logins._tasks

@@ -7,8 +7,9 @@ Push, and it is not counted as delivered.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from mobilesync.domain.app_version import AppVersion
 from mobilesync.domain.errors import InvalidRequest
@@ -27,12 +28,16 @@ _BUCKETS = 10_000
 """A rollout counts in hundredths of a percent."""
 
 
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+"""Shared by all who have none: there may be a hundred thousand."""
+
+
 class Attributes(Struct, frozen=True):
     """What a device said about itself in Hello."""
 
     os: str = ""
     app_version: str = ""
-    custom: Mapping[str, str] = field(default_factory=dict)
+    custom: Mapping[str, str] = NO_ATTRIBUTES
 
 
 class Rollout(Struct, frozen=True, array_like=True):

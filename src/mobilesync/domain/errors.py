@@ -5,6 +5,8 @@
     │   ├── UnknownApp
     │   ├── UnknownBiz
     │   ├── BizOffline
+    │   ├── WrongTarget        the biz's sync config has no such targets
+    │   ├── NotFound           what is named is not there, or not any more
     │   └── TooLarge           a payload, a batch or a body over its bound
     ├── Refused                nothing was stored; the same request may work later
     │   ├── Overloaded         a queue is full or a rate is exceeded
@@ -56,6 +58,18 @@ class BizOffline(InvalidRequest):
     """The biz was taken offline: it refuses publishes."""
 
     code = "BIZ_OFFLINE"
+
+
+class WrongTarget(InvalidRequest):
+    """The biz's scope or target kind does not fit the target."""
+
+    code = "WRONG_TARGET"
+
+
+class NotFound(InvalidRequest):
+    """What is named is not there."""
+
+    code = "NOT_FOUND"
 
 
 class TooLarge(InvalidRequest):

@@ -48,3 +48,12 @@ def check_message_id(name: str) -> str:
         hint = f"1 to {MESSAGE_ID_BYTES_MAX} bytes of UTF-8 without control characters"
         raise InvalidRequest("not a message id", field="message_id", hint=hint)
     return name
+
+
+def check_key(name: str) -> str:
+    """`name`, a coalescing key, or InvalidRequest."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if not 1 <= size <= limits.KEY_CHARS_MAX or _CONTROL.search(name):
+        hint = f"1 to {limits.KEY_CHARS_MAX} bytes of UTF-8 without control characters"
+        raise InvalidRequest("not a key", field="key", hint=hint)
+    return name

@@ -41,7 +41,7 @@ class Look(Struct, frozen=True):
 
     now_ms: int
     newer: Sequence[Oplog] = ()
-    """Oplogs of the same key above it, newest first."""
+    """Newer oplogs of the same key, newest first."""
     is_offered: bool = False
     """Whether it offers again what the device gets, or got, at its origin."""
 
@@ -114,8 +114,8 @@ def _is_refused(reason: Reason, oplog: Oplog, viewer: Viewer, _look: Look) -> bo
     return conditions.refusal(viewer.attributes, viewer.user, viewer.device) is reason
 
 
-def _is_superseded(oplog: Oplog, viewer: Viewer, look: Look) -> bool:
-    return any(_replaces(newer, viewer) for newer in look.newer if newer.id > oplog.id)
+def _is_superseded(_oplog: Oplog, viewer: Viewer, look: Look) -> bool:
+    return any(_replaces(newer, viewer) for newer in look.newer)
 
 
 def _replaces(newer: Oplog, viewer: Viewer) -> bool:

@@ -77,6 +77,16 @@ class SyncConfig(Struct, frozen=True, kw_only=True):
         """Whether a user's sync point belongs to the user, and not to each device."""
         return not self.multi_device
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no rule withholds anything of the biz from anybody (rules.CHANNEL_RULES)."""
+        return (
+            self.status == "online"
+            and self.target_kind != "user"
+            and not self.user_check
+            and self.multi_device
+        )
+
 
 def check_sync_config(config: SyncConfig) -> SyncConfig:
     """`config`, or InvalidRequest."""

@@ -91,7 +91,8 @@ class Advance(Struct, frozen=True):
     sent: int = 0
     sends: tuple[Sent, ...] = ()
     skips: tuple[Skip, ...] = ()
-    waits: int = 0
+    waits: int = -1
+    """As in SyncPoint; -1 when the device did not say."""
     restarts: bool = False
     """Put the point to exactly this place, even back: what follows is a new pass."""
     lap: int = 0
@@ -133,10 +134,16 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
         processed,
         sent if sent > received else 0,
         restarts,
-        advance.waits,
+        _waits(old, advance) if processed < received else 0,
         max(undone, default=0) if old is None else max(old.refused, *undone, 0),
     )
     return None if point == old else point
+
+
+def _waits(old: SyncPoint | None, advance: Advance) -> int:
+    if advance.waits >= 0:
+        return advance.waits
+    return old.waits if old is not None and not advance.restarts else 0
 
 
 def is_step(old: SyncPoint | None, new: SyncPoint) -> bool:

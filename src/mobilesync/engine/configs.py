@@ -67,10 +67,9 @@ class SyncConfigs:
             for biz in fresh:
                 await self._keep(app, self.first_use(app, biz))
 
-    def withheld(self, app: str, biz: str) -> bool:
-        """Whether the biz's backlog must not be pushed now."""
-        config = self._configs.get((app, biz))
-        return config is not None and config.status == "offline"
+    def find(self, app: str, biz: str) -> SyncConfig | None:
+        """The rules of `biz`, or None when there is no such biz."""
+        return self._configs.get((app, biz))
 
     def priority(self, app: str, biz: str) -> int:
         """What of several bizzes goes first: the higher one."""

@@ -4,13 +4,20 @@ Strategy: a page is what there is of a channel after an id, encoded for the wire
 what was just appended, else from the store. Pages of `everyone` channels are kept in a cache,
 bounded in pages and bytes, because all sessions want the same ones; a user's or a device's page is
 wanted once. A cached page is only used while the channel's head is the one it was read under, so
-a stale page cannot be served.
+a stale page cannot be served: a withdrawal, too, is an oplog and moves the head.
+
+Which of a page's oplogs a device gets is judged by domain/rules.py; most pages hold only plain
+oplogs, and are for everybody.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 
 from mobilesync.domain.channel import EVERYONE, Channel
-from mobilesync.domain.conditions import Attributes
+from mobilesync.domain.oplog import Oplog
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.rules import Look, Viewer, is_plain, refusal
+from mobilesync.domain.sync_point import Skip
 from mobilesync.engine.tail import Encoded, Tail, encoded
 from mobilesync.protocol.codec import encode_push
 from mobilesync.storage.contract import Store
@@ -18,6 +25,9 @@ from mobilesync.storage.contract import Store
 CACHED_PAGES_MAX = 256
 CACHED_BYTES_MAX = 16 * 1024 * 1024
 """Of oplogs as they are on the wire; payloads and whole frames make it three times that."""
+NEWER_MAX = 16
+"""Newer oplogs of a key that are looked at. Were all of them not for the device, and one before
+them were, the device would get a value too many, in order, and end with the right one."""
 
 
 class FeedPage:
@@ -30,6 +40,8 @@ class FeedPage:
         "channel",
         "ends_at_ms",
         "floor",
+        "has_origins",
+        "newer",
         "oplogs",
         "same_for_all",
         "upto",
@@ -44,20 +56,33 @@ class FeedPage:
         self.floor = floor
         self.oplogs = oplogs
         self.bytes = sum(len(encoded.wire) for encoded in oplogs)
-        self.same_for_all = all(encoded.oplog.conditions is None for encoded in oplogs)
+        self.same_for_all = all(is_plain(each.oplog) for each in oplogs)
+        self.has_origins = not self.same_for_all and any(map(_has_origin, oplogs))
         self.ends_at_ms = min((e.oplog.expires_at_ms for e in oplogs), default=2**63)
+        self.newer: Mapping[int, Sequence[Oplog]] = {}
+        """By id: the newer oplogs of its key, newest first."""
         self._frame: bytes | None = None
 
-    def choose(self, attributes: Attributes, now_ms: int) -> list[Encoded]:
-        """The oplogs that a device with `attributes` may see now."""
+    def judge(
+        self, viewer: Viewer, now_ms: int, offered: frozenset[int] = frozenset()
+    ) -> tuple[list[Encoded], list[tuple[int, Reason]]]:
+        """The oplogs that `viewer` gets now, and the others with the reasons against them.
+
+        `offered` are the ids of those that offer what the device gets, or got, at its origin.
+        """
         if self.same_for_all and now_ms < self.ends_at_ms:
-            return self.oplogs
-        return [
-            encoded
-            for encoded in self.oplogs
-            if now_ms < encoded.oplog.expires_at_ms
-            and (encoded.oplog.conditions is None or encoded.oplog.conditions.admits(attributes))
-        ]
+            return self.oplogs, []
+        chosen: list[Encoded] = []
+        refused: list[tuple[int, Reason]] = []
+        for each in self.oplogs:
+            oplog = each.oplog
+            look = Look(now_ms, self.newer.get(oplog.id, ()), oplog.id in offered)
+            reason = refusal(oplog, viewer, look)
+            if reason is None:
+                chosen.append(each)
+            else:
+                refused.append((oplog.id, reason))
+        return chosen, refused
 
     def lapsed(self, now_ms: int) -> int:
         """The highest id that retention has ended, and nothing before it still valid; or 0.
@@ -86,6 +111,17 @@ class FeedPage:
         return frame
 
 
+def skips_of(refused: Sequence[tuple[int, Reason]]) -> list[Skip]:
+    """Neighbours with one reason, as one skip."""
+    skips: list[Skip] = []
+    for oplog_id, reason in refused:
+        if skips and skips[-1].last + 1 == oplog_id and skips[-1].reason == reason:
+            skips[-1] = Skip(skips[-1].first, oplog_id, int(reason))
+        else:
+            skips.append(Skip(oplog_id, oplog_id, int(reason)))
+    return skips
+
+
 class Feed:
     """Makes pages, from the tail or from the store."""
 
@@ -96,6 +132,13 @@ class Feed:
         self._bytes = push_bytes
         self._pages: OrderedDict[tuple[Channel, int], tuple[int, FeedPage]] = OrderedDict()
         self._cached_bytes = 0
+        self.revision = 0
+        """Grows with each withdrawal: a page that was read before one may hold what is withdrawn."""
+
+    def withdrawn(self, channel: Channel) -> None:
+        """Oplogs of `channel` were withdrawn, durably."""
+        self.revision += 1
+        self._tail.forget(channel)
 
     async def page(
         self, channel: Channel, after: int, last: int, room: tuple[int, int]
@@ -112,8 +155,10 @@ class Feed:
         if cached is not None and cached[0] == last:
             self._pages.move_to_end(key)
             return cached[1]
+        revision = self.revision
         page = await self._read(channel, after, last, self._count, self._bytes)
-        self._keep(key, last, page)
+        if revision == self.revision:
+            self._keep(key, last, page)
         return page
 
     def _keep(self, key: tuple[Channel, int], last: int, page: FeedPage) -> None:
@@ -131,10 +176,40 @@ class Feed:
     ) -> FeedPage:
         fresh = self._tail.after(channel, after, last)
         if fresh is not None:
-            return _page_of_tail(channel, after, fresh, count, size)
-        page = await self._store.read(channel, after, count, size)
-        oplogs = [encoded(oplog) for oplog in page.oplogs]
-        return FeedPage(channel, after, page.upto, page.floor, oplogs)
+            page = _page_of_tail(channel, after, fresh, count, size)
+        else:
+            stored = await self._store.read(channel, after, count, size)
+            oplogs = [encoded(oplog) for oplog in stored.oplogs]
+            page = FeedPage(channel, after, stored.upto, stored.floor, oplogs)
+        if not page.same_for_all:
+            page.newer = await self._newer(page, last)
+        return page
+
+    async def _newer(self, page: FeedPage, last: int) -> dict[int, Sequence[Oplog]]:
+        """What the channel holds that is newer, for each oplog of the page that has a key."""
+        newest: dict[tuple[Channel, str], list[Oplog]] = {}
+        newer: dict[int, Sequence[Oplog]] = {}
+        for each in page.oplogs:
+            oplog = each.oplog
+            if not oplog.key:
+                continue
+            channel, place = page.channel, oplog.id
+            origin = oplog.details.origin if oplog.details is not None else None
+            if origin is not None:
+                # It must not come after a newer value that the device has from the origin.
+                channel, place = Channel(channel.app, channel.biz, origin.target), origin.id
+            elif place == last:
+                continue
+            if (channel, oplog.key) not in newest:
+                found = await self._store.newest_of_key(channel, oplog.key, NEWER_MAX)
+                newest[channel, oplog.key] = found
+            newer[oplog.id] = [n for n in newest[channel, oplog.key] if n.id > place]
+        return newer
+
+
+def _has_origin(each: Encoded) -> bool:
+    details = each.oplog.details
+    return details is not None and details.origin is not None
 
 
 def _page_of_tail(

@@ -12,16 +12,17 @@ ack of the old sync point could cross them.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
 from mobilesync.domain.channel import Channel, is_user_target, session_targets, user_target
-from mobilesync.domain.conditions import Attributes
+from mobilesync.domain.conditions import NO_ATTRIBUTES, Attributes
 from mobilesync.domain.errors import InvalidRequest, Refused, TokenRefused, UnknownApp
 from mobilesync.domain.names import check_biz, check_owner
-from mobilesync.domain.sync_point import Advance, Head, Resume, SyncPoint, resume
+from mobilesync.domain.sync_point import Head, Resume, SyncPoint
+from mobilesync.engine.arrival import Arrival, Entry
 from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
 from mobilesync.engine.tokens import Identity
 from mobilesync.engine.window import Cursor
@@ -32,6 +33,10 @@ from mobilesync.protocol.versions import negotiate
 from mobilesync.storage.contract import Store
 
 log = structlog.get_logger(__name__)
+
+CREDENTIAL_ATTRIBUTE = "session_id"
+"""The attribute of Hello that holds the app's own session id, when the token has none (`sid`)."""
+WITHDRAWALS_FEATURE = "withdrawals"
 
 
 class Authenticator(Protocol):
@@ -51,15 +56,38 @@ class Registry(Protocol):
         """`session` is woken for `targets`, and for no others, from now on."""
 
 
+class Greeter(Protocol):
+    """Who is told of devices as they come (attendance.py)."""
+
+    async def arriving(
+        self,
+        session: Session,
+        said: Mapping[Channel, SyncPoint],
+        heads: Mapping[Channel, Head],
+        targets: Sequence[str],
+    ) -> Arrival:
+        """What is known of the session's device in the channels of `targets` before this login;
+        `said` are the points that it names. Raises StoreUnavailable."""
+
+    async def arrived(self, session: Session, arrival: Arrival) -> None:
+        """Welcome was said: the session is open for its user. Must not raise."""
+
+
 class Logins:
     """Carries out the commands of all sessions."""
 
     def __init__(
-        self, store: Store, authenticator: Authenticator, registry: Registry, logins_max: int
+        self,
+        store: Store,
+        authenticator: Authenticator,
+        registry: Registry,
+        greeter: Greeter,
+        logins_max: int,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
         self._registry = registry
+        self._greeter = greeter
         self._logins_max = logins_max
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -116,6 +144,7 @@ class Logins:
                     raise TokenRefused(CloseCode.TOKEN_CLAIMS, "the token is for another app")
                 _check_identity(identity, command.user, session.device)
                 session.expires_at_ms = identity.expires_at_ms
+                session.credential = identity.session or session.credential
                 await self._change_user(session, command.user, command.points)
             case m.Unbind():
                 await self._change_user(session, "", [])
@@ -129,24 +158,35 @@ class Logins:
         session.app, session.user = identity.app, hello.user
         session.device = check_owner(hello.device, "device")
         session.expires_at_ms = identity.expires_at_ms
-        session.attributes = Attributes(hello.os, hello.app_version)
+        session.attributes = Attributes(
+            hello.os, hello.app_version, hello.attributes or NO_ATTRIBUTES
+        )
+        session.sdk = hello.sdk
+        session.credential = identity.session or hello.attributes.get(CREDENTIAL_ATTRIBUTE, "")
+        session.look_anew(
+            asks_withdrawals=WITHDRAWALS_FEATURE in hello.features, is_validated=False
+        )
         session.foreground, session.next_beat_s = hello.foreground, hello.next_beat_s
         targets = session_targets(session.user, session.device)
         points = _points(session.app, targets, hello.points)
         self._registry.watch(session, targets)
         heads = await self._store.heads(session.app, targets)
+        arrival = await self._greeter.arriving(session, points, heads, targets)
         if session.has_ended():
             return
         session.phase = Phase.OPEN
         self._registry.admit(session)
-        self._welcome(session, points, heads)
+        await self._welcome(session, points, heads, arrival)
 
     async def _change_user(
         self, session: Session, user: str, listed: Sequence[m.SyncPoint]
     ) -> None:
         new = (user_target(user),) if user else ()
         points = _points(session.app, new, listed)
+        if session.window.count:
+            session.note_sends()
         session.user = user
+        session.look_anew(is_validated=False)
         # From here on nothing of the old user leaves: acks are ignored, reads are dropped. Nor
         # does anything of the new one, before Welcome: the device would drop it (spec §6.4).
         session.changing = True
@@ -154,47 +194,33 @@ class Logins:
         for channel in [c for c in session.cursors if is_user_target(c.target)]:
             session.window.forget(session.cursors.pop(channel))
             session.skipped.pop(channel, None)
+        for marked in (session.backlog, session.rewound, session.refused):
+            for channel in [c for c in marked if is_user_target(c.target)]:
+                del marked[channel]
         for channel in [c for c in session.behind if is_user_target(c.target)]:
             del session.behind[channel]
         self._registry.watch(session, session_targets(user, session.device))
         heads = await self._store.heads(session.app, new) if new else {}
+        arrival = await self._greeter.arriving(session, points, heads, new)
         if not session.has_ended():
-            self._welcome(session, points, heads)
+            await self._welcome(session, points, heads, arrival)
 
-    def _welcome(
+    async def _welcome(
         self,
         session: Session,
         points: dict[Channel, SyncPoint],
         heads: dict[Channel, Head],
+        arrival: Arrival,
     ) -> None:
         """Say Welcome, which holds the Resets, and begin to push."""
         house = session.house
         lineage = self._store.lineage
-        resets: list[m.Reset] = []
-        advances: list[Advance] = []
         now_ms = house.clock.wall_ms()
-        for channel, point in points.items():
-            place = resume(point, heads.get(channel), lineage)
-            cursor = Cursor(place.cursor, point.processed)
-            session.cursors[channel] = cursor
-            if place.reset is not None:
-                resets.append(_reset(channel, lineage[-1], place))
-            if place.reset is ResetReason.FUTURE:
-                # A healthy store cannot cause this: it has lost something, or the device lies.
-                log.warning(
-                    "sync_point_from_the_future",
-                    session=session.id,
-                    app=session.app,
-                    biz=channel.biz,
-                )
-            # A point of a channel that does not exist proves nothing, and devices could fill the
-            # store with such.
-            if channel in heads and place.reset in (None, ResetReason.RENAMED):
-                # Hello is an ack: what died with the last link is said again here.
-                step = (lineage[-1], cursor.received, cursor.processed, now_ms)
-                advances.append(Advance(channel, session.device, *step))
-        self._store.advance(advances)
-        house.metrics.resets += len(resets)
+        entry = Entry(points, heads, arrival, lineage, now_ms)
+        resets = [self._place(session, channel, point, entry) for channel, point in points.items()]
+        said = [each for each in resets if each is not None]
+        self._store.advance(entry.advances())
+        house.metrics.resets += len(said)
         options = house.options
         welcome = m.Welcome(
             session.version,
@@ -204,13 +230,34 @@ class Logins:
             now_ms,
             options.beat_min_s,
             options.beat_max_s,
-            resets,
+            said,
         )
         session.send(welcome)
         session.changing = False
         session.compare(heads)
+        for channel, last in session.behind.items():
+            if channel in heads:
+                session.backlog[channel] = last
         if session.behind or session.dirty:
             house.ready(session)
+        await self._greeter.arrived(session, arrival)
+
+    def _place(
+        self, session: Session, channel: Channel, point: SyncPoint, entry: Entry
+    ) -> m.Reset | None:
+        """Begin a cursor where the session goes on, and answer the Reset that says so, if any."""
+        place = entry.place(channel)
+        session.cursors[channel] = Cursor(place.cursor, point.processed)
+        if place.reset is ResetReason.FUTURE:
+            # A healthy store cannot cause this: it has lost something, or the device lies.
+            log.warning(
+                "sync_point_from_the_future", session=session.id, app=session.app, biz=channel.biz
+            )
+        if place.reset is ResetReason.REWOUND:
+            session.rewound[channel] = None
+        if place.reset is None:
+            return None
+        return _reset(channel, entry.lineage[-1], place)
 
 
 def _check_identity(identity: Identity, user: str, device: str) -> None:

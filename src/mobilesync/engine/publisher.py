@@ -13,14 +13,14 @@ Invariants:
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from mobilesync.domain.channel import Channel, parse_target
+from mobilesync.domain.channel import EVERYONE, Channel, is_user_target, parse_target
 from mobilesync.domain.clock import Clock
-from mobilesync.domain.conditions import conditions
+from mobilesync.domain.conditions import Conditions, Rollout, conditions
 from mobilesync.domain.errors import (
     BizOffline,
     InvalidRequest,
@@ -28,16 +28,21 @@ from mobilesync.domain.errors import (
     OutcomeUnknown,
     Overloaded,
     TooLarge,
+    WrongTarget,
 )
-from mobilesync.domain.names import check_app, check_biz, check_message_id
-from mobilesync.domain.oplog import Appended, Draft, oplog_of
+from mobilesync.domain.names import check_app, check_biz, check_key, check_message_id
+from mobilesync.domain.oplog import Appended, Details, Draft, oplog_of
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import Apps
 from mobilesync.engine.configs import SyncConfigs
+from mobilesync.engine.feed import Feed
 from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.offers import RESERVED
 from mobilesync.engine.options import PublisherLimits
+from mobilesync.engine.outcomes import Outcomes
 from mobilesync.engine.rate import TokenBucket
 from mobilesync.engine.sessions import Sessions
+from mobilesync.engine.tail import Tail
 from mobilesync.engine.waker import Waker
 from mobilesync.protocol.limits import ID_MAX
 from mobilesync.storage.contract import Store
@@ -52,21 +57,37 @@ class Publication(Struct, frozen=True, kw_only=True):
     payload: bytes
     message_id: str = ""
     """Makes a repeated publish harmless. Empty: the publisher makes one."""
+    valid_from_ms: int | None = None
+    """When it is to be appended, if that is in the future: until then it is scheduled."""
     valid_until_ms: int | None = None
     """When it ends; at the latest with the biz's retention."""
     os: tuple[str, ...] = ()
     app_version_min: str = ""
     app_version_max: str = ""
+    users: tuple[str, ...] = ()
+    user_number_min: int = 0
+    user_number_max: int = 0
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Custom attributes, with the values that are admitted."""
+    rollout_percent: float = 100.0
+    rollout_salt: str = ""
+    """Empty: the biz. Oplogs of one salt go to the same share of the devices."""
+    key: str = ""
+    """It replaces older oplogs of its key, for devices that have not got them."""
+    callback: str = ""
+    """The webhook that is told what became of it."""
 
 
 class Published(Struct, frozen=True):
     """The answer for one item. It is durable."""
 
     id: int
-    """The oplog id; 0 for a notice, which has none."""
+    """The oplog id; 0 for a notice, which has none, and while it is scheduled."""
     message_id: str
     duplicate: bool = False
     """The message id was in the channel already: `id` is the first one's (G8)."""
+    scheduled: bool = False
+    """It is kept, and appended when it is due."""
 
 
 class InvalidBatch(InvalidRequest):
@@ -93,6 +114,9 @@ class Publisher:
         configs: SyncConfigs,
         sessions: Sessions,
         waker: Waker,
+        feed: Feed,
+        tail: Tail,
+        outcomes: Outcomes,
         *,
         clock: Clock,
         entropy: random.Random,
@@ -104,6 +128,9 @@ class Publisher:
         self._configs = configs
         self._sessions = sessions
         self._waker = waker
+        self._feed = feed
+        self._tail = tail
+        self._outcomes = outcomes
         self._clock = clock
         self._entropy = entropy
         self._limits = limits
@@ -129,6 +156,11 @@ class Publisher:
             refused[error.code] = refused.get(error.code, 0) + 1
             raise
 
+    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """Store drafts that the service itself makes, or that were checked before, and wake who
+        waits. Raises what `Store.append` raises."""
+        return await self._append(list(drafts))
+
     async def stop(self) -> None:
         """Follow no cancelled publish any more: it is in the store, or not."""
         for task in tuple(self._followed):
@@ -147,7 +179,7 @@ class Publisher:
         published: list[Published] = []
         for draft, notice in zip(drafts, notices, strict=True):
             if notice:
-                await self._sessions.notify(draft.channel, draft.published_at_ms, draft.payload)
+                await self._sessions.notify(draft)
                 published.append(Published(0, draft.message_id))
             else:
                 answer = next(answers)
@@ -211,37 +243,50 @@ class Publisher:
             hint = "milliseconds since 1970, in the future"
             raise InvalidRequest("it would never be valid", field="valid_until_ms", hint=hint)
         by_retention = until_ms is None or until_ms >= retention_end_ms
+        target = checked_target(config, parse_target(item.target))
         return Draft(
-            Channel(app, config.biz, parse_target(item.target)),
+            Channel(app, config.biz, target),
             item.payload,
-            check_message_id(item.message_id) if item.message_id else self._message_id(),
+            self._message_id(item.message_id),
             now_ms,
             retention_end_ms if until_ms is None else min(until_ms, retention_end_ms),
             by_retention,
-            conditions(item.os, item.app_version_min, item.app_version_max),
+            _conditions(config, item),
+            self._details(app, target, item),
         )
 
-    def _message_id(self) -> str:
-        return f"{self._entropy.getrandbits(128):032x}"
+    def _message_id(self, given: str) -> str:
+        if not given:
+            return f"{self._entropy.getrandbits(128):032x}"
+        if given.startswith(RESERVED):
+            hint = f"it may not begin with {RESERVED}"
+            raise InvalidRequest("a reserved message id", field="message_id", hint=hint)
+        return check_message_id(given)
+
+    def _details(self, app: str, target: str, item: Publication) -> Details | None:
+        if not item.key and not item.callback:
+            return None
+        if item.key:
+            check_key(item.key)
+        if item.callback:
+            self._outcomes.check_callback(app, target, item.callback)
+        return Details(item.key, item.callback)
 
     async def _append(self, drafts: list[Draft]) -> list[Appended]:
         if not drafts:
             return []
         try:
-            answers = await self._store.append(drafts)
-            tail = self._sessions.tail
-            for draft, answer in zip(drafts, answers, strict=True):
-                if not answer.duplicate:
-                    tail.note(draft.channel, oplog_of(draft, answer.id))
+            answers = await self._store.append(drafts, self._outcomes.also(drafts))
         except asyncio.CancelledError:
             task = asyncio.get_running_loop().create_task(self._follow(drafts))
             self._followed.add(task)
             task.add_done_callback(self._followed.discard)
             raise
         except OutcomeUnknown:
+            self._forget_withdrawn(drafts)
             self._wake(drafts)
             raise
-        self._wake(drafts)
+        self._stored(drafts, answers)
         duplicates = sum(answer.duplicate for answer in answers)
         self._metrics.oplogs_duplicate += duplicates
         self._metrics.oplogs_appended += len(answers) - duplicates
@@ -251,9 +296,56 @@ class Publisher:
         """Wake for what a caller has left behind. Asked again, the store answers with duplicates,
         once they are durable."""
         with suppress(MobilesyncError):
-            await self._store.append(drafts)
+            answers = await self._store.append(drafts)
+            self._outcomes.stored(drafts, answers)
+        self._forget_withdrawn(drafts)
         self._wake(drafts)
+
+    def _stored(self, drafts: list[Draft], answers: list[Appended]) -> None:
+        self._forget_withdrawn(drafts)
+        for draft, answer in zip(drafts, answers, strict=True):
+            if not answer.duplicate:
+                self._tail.note(draft.channel, oplog_of(draft, answer.id))
+        self._outcomes.stored(drafts, answers)
+        self._wake(drafts)
+
+    def _forget_withdrawn(self, drafts: list[Draft]) -> None:
+        """What is in memory of a channel is stale once one of its oplogs was withdrawn."""
+        for draft in drafts:
+            if draft.details is not None and draft.details.withdraws is not None:
+                self._feed.withdrawn(draft.channel)
 
     def _wake(self, drafts: list[Draft]) -> None:
         for app, target in dict.fromkeys((d.channel.app, d.channel.target) for d in drafts):
             self._waker.wake(app, target)
+
+
+def checked_target(config: SyncConfig, target: str) -> str:
+    """`target`, if `config` lets publishes have it. Raises WrongTarget."""
+    is_global = target == EVERYONE
+    if is_global and config.scope == "appointed":
+        hint = "its scope is appointed: name a user or a device"
+    elif not is_global and config.scope == "global":
+        hint = "its scope is global: publish to everyone"
+    elif not is_global and config.target_kind == "user" and not is_user_target(target):
+        hint = "its target kind is user: user:<id>"
+    elif not is_global and config.target_kind == "device" and is_user_target(target):
+        hint = "its target kind is device: device:<id>"
+    else:
+        return target
+    raise WrongTarget(f"biz {config.biz} has no such targets", field="target", hint=hint)
+
+
+def _conditions(config: SyncConfig, item: Publication) -> Conditions | None:
+    is_for_all = item.rollout_percent == 100 and not item.rollout_salt
+    rollout = Rollout(item.rollout_percent, item.rollout_salt or config.biz)
+    return conditions(
+        item.os,
+        item.app_version_min,
+        item.app_version_max,
+        users=item.users,
+        user_number_min=item.user_number_min,
+        user_number_max=item.user_number_max,
+        attributes=item.attributes,
+        rollout=None if is_for_all else rollout,
+    )

@@ -14,14 +14,19 @@ Invariants:
 import asyncio
 
 import structlog
+from msgspec import structs
 
-from mobilesync.domain.channel import Channel, is_user_target
+from mobilesync.domain.channel import Channel, is_user_target, user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import StoreUnavailable
+from mobilesync.domain.rules import withheld
 from mobilesync.engine.configs import SyncConfigs
-from mobilesync.engine.feed import Feed, FeedPage
+from mobilesync.engine.feed import Feed, FeedPage, skips_of
 from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.offers import Offers
+from mobilesync.engine.places import Places
 from mobilesync.engine.session import RETRY_SPREAD_MS, Phase, Session
+from mobilesync.engine.waker import Waker
 from mobilesync.engine.window import Cursor, UnderWay
 from mobilesync.protocol.codes import CloseCode, ResetReason
 from mobilesync.protocol.messages import Reset
@@ -41,7 +46,10 @@ class Pump:
         self,
         store: Store,
         feed: Feed,
+        places: Places,
+        offers: Offers,
         configs: SyncConfigs,
+        waker: Waker,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -50,7 +58,10 @@ class Pump:
     ) -> None:
         self._store = store
         self._feed = feed
+        self._places = places
+        self._offers = offers
         self._configs = configs
+        self._waker = waker
         self._clock = clock
         self._metrics = metrics
         self._push_bytes = push_bytes
@@ -140,17 +151,55 @@ class Pump:
             # To the end of the row: page by page in turn, so that among equals a channel with a
             # long backlog holds up no other.
             last = session.behind.pop(channel)
-            if self._configs.withheld(channel.app, channel.biz):
-                # Left behind on purpose: the biz coming online wakes all sessions of the app.
+            if self._rests(session, channel):
+                # What is found when the channel opens again is a backlog.
+                session.backlog[channel] = last
                 continue
             session.behind[channel] = last
-            read = session.cursors[channel].read if channel in session.cursors else 0
-            page = await self._feed.page(channel, read, last, room)
+            revision = self._feed.revision
+            page, offered = await self._page(session, channel, last, room)
             if session.phase is not Phase.OPEN or session.generation != generation:
                 self.ready(session)
                 return
-            if not self._configs.withheld(channel.app, channel.biz):
-                budget -= self._push(session, channel, page, frames)
+            if revision != self._feed.revision:
+                # An oplog may have been recalled while the page was read.
+                continue
+            if page is not None and not self._rests(session, channel):
+                budget -= self._push(session, channel, page, offered, frames)
+
+    async def _page(
+        self, session: Session, channel: Channel, last: int, room: tuple[int, int]
+    ) -> tuple[FeedPage | None, frozenset[int]]:
+        """What the session is due next of `channel`, if anything, and which of it offers what it
+        has already."""
+        cursor = session.cursors.get(channel)
+        if cursor is None:
+            cursor = session.cursors[channel] = Cursor(0)
+        config = self._configs.find(channel.app, channel.biz)
+        if config is not None and (config.has_user_points or config.repush_threshold):
+            generation = session.generation
+            await self._places.settle(session, channel, config, cursor, last)
+            if session.generation != generation:
+                return None, frozenset()
+            if cursor.read >= last:
+                session.behind.pop(channel, None)
+                self._skip_to(session, channel, cursor, cursor.read)
+                return None, frozenset()
+        page = await self._feed.page(channel, cursor.read, last, room)
+        offered = await self._offers.judge(session, page) if page.has_origins else frozenset()
+        return page, offered
+
+    def _rests(self, session: Session, channel: Channel) -> bool:
+        """Whether a rule withholds the channel from the session for now. Whatever ends that wakes
+        the session."""
+        config = self._configs.find(channel.app, channel.biz)
+        if config is None or config.is_open:
+            return False
+        viewer = session.viewer
+        if config.has_user_points:
+            newest = self._waker.newest(session.app, user_target(session.user))
+            viewer = structs.replace(viewer, is_newest=newest is session)
+        return withheld(config, channel, viewer) is not None
 
     def _next(self, session: Session) -> Channel:
         """Whose turn it is: the highest priority's, and among equals whoever waits longest."""
@@ -161,12 +210,15 @@ class Pump:
         return max(behind, key=lambda channel: priority(channel.app, channel.biz))
 
     def _push(
-        self, session: Session, channel: Channel, page: FeedPage, frames: list[tuple[str, bytes]]
+        self,
+        session: Session,
+        channel: Channel,
+        page: FeedPage,
+        offered: frozenset[int],
+        frames: list[tuple[str, bytes]],
     ) -> int:
         """Add the page's frame for this session, if it has to see any; answer its size."""
-        cursor = session.cursors.get(channel)
-        if cursor is None:
-            cursor = session.cursors[channel] = Cursor(0)
+        cursor = session.cursors[channel]
         assert page.after == cursor.read, "the page continues where the last one ended"
         # A page that brings nothing ends it too, or a store whose reads lag would make this spin.
         if page.upto >= session.behind[channel] or page.upto == page.after:
@@ -175,17 +227,17 @@ class Pump:
         floor = max(page.floor, page.lapsed(now_ms))
         if floor > cursor.read and cursor.told > 0:
             frames.append((channel.target, self._reset(session, channel, cursor, floor)))
-        chosen = page.choose(session.attributes, now_ms)
+        chosen, refused = page.judge(session.viewer, now_ms, offered)
+        for skip in skips_of(refused) if refused else ():
+            cursor.skip(skip)
         if not chosen:
-            cursor.read = max(cursor.read, page.upto)
-            if cursor.read > cursor.told:
-                session.skipped[channel] = None
+            self._skip_to(session, channel, cursor, page.upto)
             return PUSH_OVERHEAD_BYTES
         frame = page.frame(cursor.told, chosen)
         newest = chosen[-1].oplog.published_at_ms
         if not session.window.count:
             session.progress_at_s = self._clock.monotonic_s()
-        under_way = UnderWay(page.upto, len(frame), len(chosen), newest)
+        under_way = UnderWay(page.upto, len(frame), len(chosen), newest, now_ms)
         session.window.push(cursor, under_way)
         session.skipped.pop(channel, None)
         frames.append((channel.target, frame))
@@ -195,9 +247,16 @@ class Pump:
         metrics.bytes_pushed += len(frame)
         return len(frame)
 
+    def _skip_to(self, session: Session, channel: Channel, cursor: Cursor, upto: int) -> None:
+        """Nothing up to `upto` is for the device: it is told when it is awake anyway."""
+        cursor.read = max(cursor.read, upto)
+        if cursor.read > cursor.told:
+            session.skipped[channel] = None
+
     def _reset(self, session: Session, channel: Channel, cursor: Cursor, floor: int) -> bytes:
         """Retention has overtaken a session that is behind: say so, and continue above it."""
         cursor.told = cursor.read = floor
+        cursor.skips = None
         session.skipped.pop(channel, None)
         self._metrics.resets += 1
         epoch = self._store.lineage[-1]

@@ -7,20 +7,32 @@ clock nor randomness but through its arguments: the simulator runs it as it is.
 """
 
 import random
+from collections.abc import Sequence
 
 import structlog
 
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import Refused
+from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import Apps
+from mobilesync.engine.attendance import Attendance
 from mobilesync.engine.configs import SyncConfigs
+from mobilesync.engine.consumption import Consumption
+from mobilesync.engine.devices import Devices
+from mobilesync.engine.feed import Feed
+from mobilesync.engine.happenings import Listener, Nobody
+from mobilesync.engine.interventions import Interventions
 from mobilesync.engine.login import Authenticator
 from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.offers import Offers
 from mobilesync.engine.options import ServiceOptions
+from mobilesync.engine.outcomes import DUE_MAX, Outcomes
 from mobilesync.engine.publisher import Publisher
+from mobilesync.engine.replays import Replays
 from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.slices import in_slices
+from mobilesync.engine.tail import Tail
 from mobilesync.engine.ticker import Ticker, pause
 from mobilesync.engine.waker import Waker
 from mobilesync.storage.contract import Store
@@ -47,6 +59,7 @@ class Service:
         options: ServiceOptions | None = None,
         metrics: Metrics | None = None,
         waker: Waker | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.store = store
         self.apps = apps
@@ -54,13 +67,29 @@ class Service:
         self.options = options or ServiceOptions()
         self.metrics = metrics or Metrics()
         self.waker = waker or Waker()
+        self.listener = listener or Nobody()
         create = self.options.create_biz_on_first_use
         self.configs = SyncConfigs(store, create_on_first_use=create)
+        listener = self.listener
+        size = self.options.session
+        tail = Tail(self.options.tail_bytes)
+        feed = Feed(store, tail, push_count=size.push_count, push_bytes=size.push_bytes)
+        self.devices = Devices(store)
+        self.replays = Replays(store)
+        self.outcomes = Outcomes(store, listener)
+        self.offers = Offers(store, feed, clock, self._append)
+        self.attendance = Attendance(
+            store, self.configs, self.devices, self.replays, self.offers, clock
+        )
         self.sessions = Sessions(
             store,
             authenticator,
             self.configs,
             self.waker,
+            feed,
+            self.offers,
+            self.attendance,
+            self.replays,
             clock=clock,
             entropy=entropy,
             options=self.options,
@@ -72,11 +101,26 @@ class Service:
             self.configs,
             self.sessions,
             self.waker,
+            feed,
+            tail,
+            self.outcomes,
             clock=clock,
             entropy=entropy,
             limits=self.options.publisher,
             metrics=self.metrics,
         )
+        self.consumption = Consumption(store, self.configs, self.devices, clock, self._append)
+        self.interventions = Interventions(
+            store,
+            self.configs,
+            self.devices,
+            self.replays,
+            self.sessions,
+            self._append,
+            clock=clock,
+            entropy=entropy,
+        )
+        self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
         self._sweep_number = 0
         self._lag_due_s = 0.0
         self._tickers = [
@@ -91,6 +135,9 @@ class Service:
     async def start(self) -> None:
         """Begin to serve. The store must be open."""
         await self.configs.load()
+        await self.replays.load()
+        await self.outcomes.load()
+        await self.consumption.start()
         self.sessions.pump.start(self.options.pump_workers)
         self._lag_due_s = self.clock.monotonic_s() + LAG_INTERVAL_S
         for ticker in self._tickers:
@@ -110,11 +157,14 @@ class Service:
         """End all sessions and housekeeping. The store stays open: it is its opener's to close."""
         for ticker in self._tickers:
             await ticker.stop()
+        await self.consumption.stop()
         await self.sessions.stop()
         await self.publisher.stop()
 
     async def trim(self) -> None:
         """Forget what has ended, step by step, until the store has been gone through once."""
+        # First, for what is trimmed takes its proof with it.
+        self._settle_outcomes()
         for _ in range(TRIM_STEPS_MAX):
             try:
                 report = await self.store.trim(self.clock.wall_ms(), self.options.trim_channels)
@@ -125,6 +175,13 @@ class Service:
             if report.finished:
                 return
             await pause(0)
+
+    async def _append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        return await self.publisher.append(drafts)
+
+    def _settle_outcomes(self) -> None:
+        while self.outcomes.settle(self.clock.wall_ms()) == DUE_MAX:
+            continue
 
     async def _sweep(self) -> None:
         """Heal lost wakes: have some sessions look at their channels unasked."""

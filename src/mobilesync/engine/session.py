@@ -12,17 +12,21 @@ Invariants:
 - after `_end` the session is in no registry but, until its link is gone, the wheel.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
 import structlog
+from msgspec import Struct, structs
 
 from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.conditions import Attributes
 from mobilesync.domain.errors import Refused
-from mobilesync.domain.sync_point import Advance, Head
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.rules import Viewer
+from mobilesync.domain.sync_point import Advance, Head, Sent, Skip, user_owner
+from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.link import Link
 from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.options import SessionOptions
@@ -45,6 +49,9 @@ COMMANDS_MAX = 4
 RETRY_SPREAD_MS = 10_000
 """Over how long devices that are sent away together come back."""
 
+NOBODY = Viewer("")
+"""Who is seen before Hello."""
+
 Command = m.Hello | m.Bind | m.Unbind
 
 
@@ -57,6 +64,20 @@ class Phase(Enum):
     ENDED = "ended"
 
 
+class Progress(Struct, frozen=True):
+    """How an ack has moved a device's sync point in a channel."""
+
+    channel: Channel
+    received_before: int
+    received: int
+    processed_before: int
+    processed: int
+    skipped: tuple[Skip, ...]
+    """What of the newly received the device did not get."""
+    passed: tuple[Skip, ...] = ()
+    """What of the newly processed the device did not get."""
+
+
 class House(Protocol):
     """What a session needs from those around it (sessions.py)."""
 
@@ -64,12 +85,19 @@ class House(Protocol):
     clock: Clock
     metrics: Metrics
     options: SessionOptions
+    configs: SyncConfigs
 
     def command(self, session: "Session", command: Command) -> None:
         """Carry `command` out when those before it are done (login.py)."""
 
     def ready(self, session: "Session") -> None:
         """Pump `session` soon."""
+
+    def progressed(self, session: "Session", progress: Progress) -> None:
+        """Whoever wants to know of it is told; called in the turn in which the point advances."""
+
+    def rewound(self, session: "Session", channel: Channel) -> None:
+        """The device has followed the replay in `channel`."""
 
     def ended(self, session: "Session") -> None:
         """Forget `session`."""
@@ -79,11 +107,12 @@ class Session:
     """One device's connection."""
 
     __slots__ = (
-        "app", "attributes", "behind", "changing", "commands", "conversation", "counted_bytes",
-        "counted_messages", "counted_second", "cursors", "device", "dirty", "expires_at_ms",
-        "foreground", "generation", "house", "id", "last_heard_s", "link", "next_beat_s", "phase",
-        "progress_at_s", "pumping", "queued", "skipped", "started_s", "targets", "user", "version",
-        "window",
+        "app", "attributes", "backlog", "behind", "changing", "commands", "conversation",
+        "counted_bytes", "counted_messages", "counted_second", "credential", "cursors", "device",
+        "dirty", "expires_at_ms", "first_seen_ms", "foreground", "generation", "house", "id",
+        "last_heard_s", "link", "next_beat_s", "online_since_ms", "phase", "progress_at_s",
+        "pumping", "queued", "refused", "rewound", "sdk", "skipped", "started_s", "targets", "user",
+        "version", "viewer", "window",
     )  # fmt: skip
 
     def __init__(self, session_id: str, link: Link, house: House) -> None:
@@ -96,6 +125,11 @@ class Session:
         self.phase = Phase.WAITING
         self.app = self.user = self.device = ""
         self.attributes = Attributes()
+        self.sdk = self.credential = ""
+        self.first_seen_ms = self.online_since_ms = 0
+        """When its device came first, and this time; 0 before Welcome."""
+        self.viewer = NOBODY
+        """Whom rules judge for; made anew when anything of it changes."""
         self.targets: tuple[str, ...] = ()
         self.generation = 0
         """Grows when the user changes, so that a pump under way drops what it read before."""
@@ -106,6 +140,12 @@ class Session:
         self.dirty: dict[str, None] = {}
         self.behind: dict[Channel, int] = {}
         """Channels with something above what was read, and their heads."""
+        self.backlog: dict[Channel, int] = {}
+        """Heads of channels as the device found them: what a re-push threshold is about."""
+        self.rewound: dict[Channel, None] = {}
+        """Channels that Welcome has put back, until the device's first ack there."""
+        self.refused: dict[Channel, frozenset[int]] = {}
+        """What the device had been refused when this was first asked, by channel (offers.py)."""
         self.skipped: dict[Channel, None] = {}
         """Channels read past what was told: only oplogs that this device must not see."""
         self.queued = self.pumping = False
@@ -156,6 +196,11 @@ class Session:
         self.dirty[target] = None
         if self.phase is Phase.OPEN:
             self.house.ready(self)
+
+    def look_anew(self, *, asks_withdrawals: bool | None = None, is_validated: bool) -> None:
+        """What rules see has changed."""
+        asks = self.viewer.asks_withdrawals if asks_withdrawals is None else asks_withdrawals
+        self.viewer = Viewer(self.device, self.user, self.attributes, asks, is_validated)
 
     def attends(self, target: str) -> bool:
         """Whether `target` is the session's, and not resting while the user changes."""
@@ -319,7 +364,7 @@ class Session:
         now_ms = house.clock.wall_ms()
         house.metrics.acks += 1
         advances: list[Advance] = []
-        epoch = house.store.lineage[-1]
+        progress: list[Progress] = []
         for acked in ack.acked:
             if not self.attends(acked.target):
                 continue
@@ -328,16 +373,41 @@ class Session:
             if cursor is None or acked.received > cursor.told:
                 raise ProtocolFault(CloseCode.INVALID_FIELD, "an ack of what was never pushed")
             assert acked.processed <= acked.received, "the protocol's rules let no other in"
+            before, processed_before = cursor.received, cursor.processed
+            sends: list[Sent] = []
             for under_way in self.window.ack(cursor, acked.received):
                 self.progress_at_s = self.last_heard_s
                 latency_s = max(0, now_ms - under_way.published_at_ms) / 1000
                 house.metrics.publish_to_ack_s.observe(latency_s, under_way.count)
-            cursor.processed = max(cursor.processed, acked.processed)
-            advances.append(
-                Advance(channel, self.device, epoch, cursor.received, cursor.processed, now_ms)
-            )
-        house.store.advance(advances)
+                sends.append(Sent(under_way.upto, under_way.sent_at_ms))
+            skips = cursor.covered(cursor.received)
+            passed = cursor.process(acked.processed)
+            place = (house.store.lineage[-1], cursor.received, cursor.processed, now_ms)
+            proof = (cursor.told, tuple(sends), skips, acked.waits)
+            advances.append(Advance(channel, self.device, *place, *proof))
+            moved = (before, cursor.received, processed_before, cursor.processed)
+            progress.append(Progress(channel, *moved, skips, passed))
+        self._advance(advances)
+        for each in progress:
+            house.progressed(self, each)
+            if each.channel in self.rewound:
+                del self.rewound[each.channel]
+                house.rewound(self, each.channel)
         self._pump_if_wanted()
+
+    def _advance(self, advances: Sequence[Advance]) -> None:
+        """Move the device's points, and those that the user's devices share."""
+        configs = self.house.configs
+        shared: list[Advance] = []
+        for advance in advances:
+            channel = advance.channel
+            config = configs.find(self.app, channel.biz)
+            if config is not None and config.has_user_points and is_user_target(channel.target):
+                # What the user has from another device was not missed by the user.
+                skips = tuple(s for s in advance.skips if s.reason != Reason.ELSEWHERE)
+                owner = user_owner(self.user)
+                shared.append(structs.replace(advance, device=owner, skips=skips))
+        self.house.store.advance([*advances, *shared])
 
     def _tell_skipped(self) -> None:
         """Move the device's sync points over what it must not see, now that it is awake anyway."""
@@ -361,8 +431,31 @@ class Session:
 
     def _end(self) -> None:
         if self.phase is not Phase.ENDED:
+            if self.window.count:
+                self.note_sends()
             self.phase = Phase.ENDED
             self.commands.clear()
             # The wheel keeps the session for a while, but not half a frame of a device that left.
             self.conversation = Connection(Role.SERVER)
             self.house.ended(self)
+
+    def note_sends(self) -> None:
+        """Have the journal tell what was sent and not acked, which is known here alone."""
+        now_ms = self.house.clock.wall_ms()
+        epoch = self.house.store.lineage[-1]
+        self._advance(
+            [
+                Advance(
+                    channel,
+                    self.device,
+                    epoch,
+                    cursor.received,
+                    cursor.processed,
+                    now_ms,
+                    cursor.told,
+                    tuple(Sent(each.upto, each.sent_at_ms) for each in cursor.pushes),
+                )
+                for channel, cursor in self.cursors.items()
+                if cursor.pushes
+            ]
+        )

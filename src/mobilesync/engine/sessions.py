@@ -9,20 +9,27 @@ Invariants:
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mobilesync.domain.channel import Channel, user_target
+from msgspec import structs
+
+from mobilesync.domain.channel import Channel, is_user_target, user_target
 from mobilesync.domain.clock import Clock
+from mobilesync.domain.oplog import Draft, oplog_of
+from mobilesync.domain.rules import Look, refusal, withheld
+from mobilesync.engine.attendance import Attendance
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.feed import Feed
 from mobilesync.engine.link import Link
 from mobilesync.engine.login import Authenticator, Logins, session_id
 from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.offers import Offers
 from mobilesync.engine.options import ServiceOptions
+from mobilesync.engine.places import Places
 from mobilesync.engine.pump import Pump
-from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
+from mobilesync.engine.replays import Replays
+from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Progress, Session
 from mobilesync.engine.slices import SLICE, in_slices
-from mobilesync.engine.tail import Tail
 from mobilesync.engine.ticker import pause
 from mobilesync.engine.waker import Waker
 from mobilesync.engine.wheel import Wheel
@@ -43,6 +50,10 @@ class Sessions:
         authenticator: Authenticator,
         configs: SyncConfigs,
         waker: Waker,
+        feed: Feed,
+        offers: Offers,
+        attendance: Attendance,
+        replays: Replays,
         *,
         clock: Clock,
         entropy: random.Random,
@@ -53,19 +64,25 @@ class Sessions:
         self.clock = clock
         self.metrics = metrics
         self.options = options.session
+        self.configs = configs
+        self._attendance = attendance
+        self._replays = replays
+        self.on_progress: list[Callable[[Session, Progress], None]] = []
+        """Called with each ack that moved a point, in the turn in which it advances."""
         self._waker = waker
         self._entropy = entropy
         self._wheel = Wheel(options.wheel_tick_s, clock.monotonic_s())
         self._all: dict[str, Session] = {}
         self._by_device: dict[tuple[str, str], Session] = {}
-        self._logins = Logins(store, authenticator, self, options.session.logins_max)
+        self._logins = Logins(store, authenticator, self, attendance, options.session.logins_max)
         size = options.session
-        self.tail = Tail(options.tail_bytes)
-        feed = Feed(store, self.tail, push_count=size.push_count, push_bytes=size.push_bytes)
         self.pump = Pump(
             store,
             feed,
+            Places(store, feed, clock),
+            offers,
             configs,
+            waker,
             clock,
             metrics,
             push_bytes=size.push_bytes,
@@ -122,9 +139,23 @@ class Sessions:
         for target in session.targets:
             if target not in targets:
                 self._waker.unwatch(session.app, target, session)
+                if is_user_target(target):
+                    # Where only the newest device of a user gets something, it is another now.
+                    newest = self._waker.newest(session.app, target)
+                    if newest is not None:
+                        newest.wake(target)
         for target in targets:
             self._waker.watch(session.app, target, session)
         session.targets = tuple(targets)
+
+    def progressed(self, session: Session, progress: Progress) -> None:
+        """Tell whoever wants to know."""
+        for listener in self.on_progress:
+            listener(session, progress)
+
+    def rewound(self, session: Session, channel: Channel) -> None:
+        """The device has followed a replay."""
+        self._replays.done(channel, session.device)
 
     def ended(self, session: Session) -> None:
         """Forget `session`."""
@@ -133,10 +164,12 @@ class Sessions:
         key = (session.app, session.device)
         if self._by_device.get(key) is session:
             del self._by_device[key]
+            self._attendance.left(session)
         # It may wait in the wheel for long; what it held must not wait with it.
         session.cursors.clear()
         session.behind.clear()
         session.skipped.clear()
+        session.refused.clear()
 
     # For the service and the API ---------------------------------------------------------
 
@@ -157,16 +190,44 @@ class Sessions:
         session.close(CloseCode.LOGGED_OUT, reason)
         return True
 
-    async def notify(self, channel: Channel, published_at_ms: int, payload: bytes) -> int:
-        """Push a notice to who watches the channel's target now; answer to how many it went."""
+    def resume(self, app: str, device: str) -> bool:
+        """Have a device log in again at once, for its sync point is to change. False when it has
+        no session."""
+        session = self._by_device.get((app, device))
+        if session is None:
+            return False
+        session.close(CloseCode.RESUME)
+        return True
+
+    def validated(self, session: Session) -> None:
+        """The app's user check has validated `session`: what was withheld for that may flow."""
+        session.look_anew(is_validated=True)
+        self.wake_all_targets(session)
+
+    def is_newest(self, session: Session) -> bool:
+        """Whether no device of the session's user connected after it."""
+        return self._waker.newest(session.app, user_target(session.user)) is session
+
+    async def notify(self, draft: Draft) -> int:
+        """Push a notice to who watches the draft's target now and may have it; answer to how many
+        it went."""
+        channel = draft.channel
         if not (watchers := self._waker.watchers(channel.app, channel.target)):
             return 0
-        frame = encode(Notice(channel.biz, channel.target, published_at_ms, payload))
+        config = self.configs.find(channel.app, channel.biz)
+        oplog = oplog_of(draft, 0)
+        notice = Notice(channel.biz, channel.target, draft.published_at_ms, draft.payload)
+        frame = encode(notice)
+        look = Look(self.clock.wall_ms())
         count = 0
         for number, watcher in enumerate(watchers, 1):
             assert isinstance(watcher, Session)
+            viewer = watcher.viewer
+            if config is not None and config.has_user_points:
+                viewer = structs.replace(viewer, is_newest=self.is_newest(watcher))
             # Each is asked again: it may have ended or changed its user while others were served.
-            count += watcher.notice(channel.target, frame)
+            if not withheld(config, channel, viewer) and not refusal(oplog, viewer, look):
+                count += watcher.notice(channel.target, frame)
             if number % SLICE == 0:
                 await pause(0)
         return count

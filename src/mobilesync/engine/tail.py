@@ -11,12 +11,12 @@ Invariants:
 
 from collections import OrderedDict
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import Oplog
+from mobilesync.domain.oplog import Details, Oplog
 from mobilesync.protocol.codec import encode_oplog
-from mobilesync.protocol.messages import PushedOplog
+from mobilesync.protocol.messages import IdRange, Origin, PushedOplog, Withdrawal
 
 CHANNEL_OPLOGS_MAX = 128
 ENTRY_OVERHEAD_BYTES = 400
@@ -32,7 +32,21 @@ class Encoded(Struct, frozen=True, gc=False):
 def encoded(oplog: Oplog) -> Encoded:
     """`oplog` with its form on the wire, made once for all who get it."""
     pushed = PushedOplog(oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id)
+    if oplog.details is not None:
+        pushed = _with_details(pushed, oplog.details)
     return Encoded(oplog, encode_oplog(pushed))
+
+
+def _with_details(pushed: PushedOplog, details: Details) -> PushedOplog:
+    origin, withdraws = details.origin, details.withdraws
+    return structs.replace(
+        pushed,
+        key=details.key,
+        origin=Origin(origin.target, origin.id) if origin else None,
+        withdraws=Withdrawal([IdRange(*each) for each in withdraws.ids], int(withdraws.reason))
+        if withdraws
+        else None,
+    )
 
 
 class Tail:
@@ -73,6 +87,11 @@ class Tail:
         if oplog_id + 1 < first or entries[-1].oplog.id < last:
             return None
         return entries[oplog_id + 1 - first : last + 1 - first]
+
+    def forget(self, channel: Channel) -> None:
+        """What is here of `channel` is not what the store holds any more."""
+        if channel in self._channels:
+            self._drop(channel)
 
     def _drop(self, channel: Channel) -> None:
         for entry in self._channels.pop(channel):

@@ -22,11 +22,11 @@ Invariants:
 import binascii
 import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import jwt
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import InvalidRequest, TokenRefused
@@ -41,7 +41,7 @@ from mobilesync.engine.apps import (
     SecretKey,
 )
 from mobilesync.protocol.codes import CloseCode
-from mobilesync.protocol.limits import ID_MAX, TOKEN_CHARS_MAX
+from mobilesync.protocol.limits import ATTRIBUTE_VALUE_CHARS_MAX, ID_MAX, TOKEN_CHARS_MAX
 
 LEEWAY_S = 30.0
 """How far the clocks of the issuer and this server may differ."""
@@ -59,6 +59,8 @@ class Identity(Struct, frozen=True):
     """Empty: the token is for whichever device Hello names (the app allows that)."""
     expires_at_ms: int
     """Until when the token is good, leeway included."""
+    session: str = ""
+    """The app's own name for the user's login (OpenID's `sid`), which a user check is asked about."""
 
 
 class KeySource(Protocol):
@@ -98,6 +100,7 @@ class _Claims(Struct):
     iat: float = 0.0
     iss: str = ""
     aud: str | list[str] | None = None
+    sid: Annotated[str, Meta(max_length=ATTRIBUTE_VALUE_CHARS_MAX)] = ""
 
 
 _Part = TypeVar("_Part", bound=Struct)
@@ -178,7 +181,7 @@ class Tokens:
             device = check_owner(claims.device, "device") if claims.device else ""
         except InvalidRequest as error:
             raise _refused_claim(error) from None
-        return Identity(app.name, user, device, expires_at_ms)
+        return Identity(app.name, user, device, expires_at_ms, claims.sid)
 
 
 def sign_token(

@@ -83,3 +83,8 @@ class Waker:
     def watchers(self, app: str, target: str) -> Collection[Sleeper]:
         """Who watches `target` now."""
         return tuple(self._sleepers.get((app, target), ()))
+
+    def newest(self, app: str, target: str) -> Sleeper | None:
+        """Who began to watch `target` last."""
+        sleepers = self._sleepers.get((app, target))
+        return next(reversed(sleepers)) if sleepers else None

@@ -10,6 +10,8 @@ from collections import deque
 
 from msgspec import Struct
 
+from mobilesync.domain.sync_point import Skip
+
 
 class UnderWay(Struct, frozen=True, gc=False):
     """One Push that no ack has answered."""
@@ -19,12 +21,13 @@ class UnderWay(Struct, frozen=True, gc=False):
     count: int
     published_at_ms: int
     """Of its newest oplog."""
+    sent_at_ms: int = 0
 
 
 class Cursor:
     """One channel of one session."""
 
-    __slots__ = ("processed", "pushes", "read", "received", "told")
+    __slots__ = ("passed", "processed", "pushes", "read", "received", "skips", "told")
 
     def __init__(self, received: int, processed: int = 0) -> None:
         self.received = received
@@ -35,6 +38,48 @@ class Cursor:
         self.read = received
         """How far the store was read; above `told` are only oplogs the device must not see."""
         self.pushes: deque[UnderWay] | None = None
+        self.skips: list[Skip] | None = None
+        """What was passed over above `received`, ascending: it goes into the journal with the ack
+        that covers it."""
+
+        self.passed: list[Skip] | None = None
+        """What was passed over above `processed` and is in the journal already."""
+
+    def skip(self, skip: Skip) -> None:
+        """Ids above those of all skips so far are passed over."""
+        if self.skips is None:
+            self.skips = [skip]
+            return
+        before = self.skips[-1]
+        if before.reason == skip.reason and before.last + 1 == skip.first:
+            self.skips[-1] = Skip(before.first, skip.last, skip.reason)
+        else:
+            self.skips.append(skip)
+
+    def covered(self, received: int) -> tuple[Skip, ...]:
+        """Take out the skips up to `received`."""
+        if self.skips is None:
+            return ()
+        found: list[Skip] = []
+        left: list[Skip] = []
+        for each in self.skips:
+            if each.first <= received:
+                found.append(Skip(each.first, min(each.last, received), each.reason))
+            if each.last > received:
+                left.append(Skip(max(each.first, received + 1), each.last, each.reason))
+        self.skips = left or None
+        if found:
+            self.passed = [*(self.passed or ()), *found]
+        return tuple(found)
+
+    def process(self, processed: int) -> tuple[Skip, ...]:
+        """The device has processed all up to `processed`; answer what of it was passed over."""
+        before, self.processed = self.processed, max(self.processed, processed)
+        if self.passed is None:
+            return ()
+        found = tuple(each for each in self.passed if each.last > before)
+        self.passed = [each for each in self.passed if each.last > self.processed] or None
+        return found
 
 
 class Window:

@@ -1,0 +1,123 @@
+"""Where a device goes on in each of its channels: what it says against what is known of it.
+
+Strategy: pure. The device's own sync point is the truth; what the store knows of it is the record.
+Said more than recorded: acks were lost, and the ids between are judged again for the journal
+(`gaps`). Said less, or nothing: the device has lost its store, and the record begins a new lap. A
+replay that waits puts the point back, unless the device's point says that it has followed already.
+
+Not here: reading and writing (login.py, attendance.py).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.sync_point import Advance, Head, Resume, Skip, SyncPoint, resume
+from mobilesync.engine.devices import KnownDevice
+from mobilesync.engine.replays import Replay
+from mobilesync.protocol.codes import ResetReason
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What is known of a session's device before its login, or before its change of user."""
+
+    device: str
+    known: KnownDevice | None = None
+    points: Mapping[Channel, SyncPoint] = field(default_factory=dict)
+    """On record, of the channels that the session is welcomed to."""
+    shared: Mapping[Channel, SyncPoint] = field(default_factory=dict)
+    """Points of the user, in channels where they are the user's."""
+    replays: Mapping[Channel, Replay] = field(default_factory=dict)
+    recovered: Mapping[Channel, tuple[Skip, ...]] = field(default_factory=dict)
+    """What the device was refused in ids whose acks were lost."""
+
+
+class Entry:
+    """One login."""
+
+    def __init__(
+        self,
+        points: Mapping[Channel, SyncPoint],
+        heads: Mapping[Channel, Head],
+        arrival: Arrival,
+        lineage: Sequence[int],
+        now_ms: int,
+    ) -> None:
+        """`points` are those that the device has said."""
+        self.lineage = lineage
+        self._points = points
+        self._heads = heads
+        self._arrival = arrival
+        self._now_ms = now_ms
+        self._places = {channel: self._resume(channel, each) for channel, each in points.items()}
+
+    def place(self, channel: Channel) -> Resume:
+        """Where the device goes on in a channel that it has named."""
+        return self._places[channel]
+
+    def advances(self) -> list[Advance]:
+        """What the record learns from this login."""
+        return [*self._said(), *self._unsaid()]
+
+    def _resume(self, channel: Channel, point: SyncPoint) -> Resume:
+        head = self._heads.get(channel)
+        place = resume(point, head, self.lineage)
+        replay = self._arrival.replays.get(channel)
+        if (
+            replay is not None
+            and head is not None
+            and point.received >= replay.received_before
+            and place.cursor > replay.floor
+        ):
+            return Resume(max(replay.floor, head.floor), ResetReason.REWOUND)
+        if place.reset is ResetReason.TRIMMED and head is not None:
+            shared = self._arrival.shared.get(channel)
+            if shared is not None and resume(shared, head, self.lineage).cursor >= head.floor:
+                # The user got what this device missed, elsewhere.
+                return Resume(point.received)
+        return place
+
+    def _said(self) -> Iterator[Advance]:
+        epoch = self.lineage[-1]
+        for channel, point in self._points.items():
+            # A point of a channel that does not exist proves nothing, and devices could fill the
+            # store with such.
+            if channel not in self._heads:
+                continue
+            place = self._places[channel]
+            processed = min(point.processed, place.cursor)
+            at = (channel, self._arrival.device, epoch, place.cursor, processed, self._now_ms)
+            known = self._arrival.points.get(channel)
+            if place.reset is ResetReason.REWOUND or (
+                place.reset is None
+                and known is not None
+                and known.epoch == epoch
+                and known.received > place.cursor
+            ):
+                yield Advance(*at, restarts=True)
+            elif place.reset in (None, ResetReason.RENAMED):
+                # Hello is an ack: what died with the last link is said again here.
+                yield Advance(*at, skips=self._arrival.recovered.get(channel, ()))
+
+    def _unsaid(self) -> Iterator[Advance]:
+        """A point on record that the device does not name is lost: it begins anew."""
+        for channel, known in self._arrival.points.items():
+            if channel not in self._points and channel in self._heads and known.received:
+                epoch = self.lineage[-1]
+                yield Advance(
+                    channel, self._arrival.device, epoch, 0, 0, self._now_ms, restarts=True
+                )
+
+
+def gaps(
+    said: Mapping[Channel, SyncPoint], arrival: Arrival, epoch: int
+) -> dict[Channel, tuple[int, int]]:
+    """(recorded, said) where the device holds more than is on record, in the current epoch."""
+    found: dict[Channel, tuple[int, int]] = {}
+    for channel, point in said.items():
+        known = arrival.points.get(channel)
+        recorded = known.received if known is not None and known.epoch == epoch else 0
+        if point.epoch == epoch and point.received > recorded:
+            found[channel] = (recorded, point.received)
+    return found

@@ -1,0 +1,163 @@
+"""Who comes and who goes: what is known of devices, and what follows from their coming.
+
+Strategy: a login asks here what is on record of its device (`arriving`), and tells when it is open
+(`arrived`): then the device is noted, it is offered what it could not get before (offers.py), its
+user is checked if the app wants that, and whoever listens for devices is told. All of it is outside
+the path of an oplog: what fails here is logged, and the next login does it again.
+
+Not here: where the device goes on (arrival.py), who may log in (login.py).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.clock import Clock
+from mobilesync.domain.errors import MobilesyncError
+from mobilesync.domain.rules import Viewer
+from mobilesync.domain.sync_point import Head, Skip, SyncPoint, user_owner
+from mobilesync.engine.arrival import Arrival, gaps
+from mobilesync.engine.configs import SyncConfigs
+from mobilesync.engine.devices import Devices, KnownDevice
+from mobilesync.engine.offers import Offers
+from mobilesync.engine.replays import Replays
+from mobilesync.engine.session import Phase, Session
+from mobilesync.storage.contract import Store
+
+log = structlog.get_logger(__name__)
+
+Listener = Callable[[Session], None]
+
+
+class Attendance:
+    """Greets devices, and sees them off."""
+
+    def __init__(
+        self,
+        store: Store,
+        configs: SyncConfigs,
+        devices: Devices,
+        replays: Replays,
+        offers: Offers,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._configs = configs
+        self._devices = devices
+        self._replays = replays
+        self._offers = offers
+        self._clock = clock
+        self.on_arrived: list[Listener] = []
+        """Called when a session is open for its user, after each Welcome. Must not raise."""
+        self.on_left: list[Listener] = []
+        """Called when a session that was open has ended. Must not raise."""
+
+    async def arriving(
+        self,
+        session: Session,
+        said: Mapping[Channel, SyncPoint],
+        heads: Mapping[Channel, Head],
+        targets: Sequence[str],
+    ) -> Arrival:
+        """See `Greeter` (login.py)."""
+        store, app = self._store, session.app
+        points = await store.points(app, session.device)
+        shared: dict[Channel, SyncPoint] = {}
+        if session.user and self._has_user_points(app, heads):
+            shared = await store.points(app, user_owner(session.user))
+        arrival = Arrival(
+            session.device,
+            await self._devices.find(app, session.device),
+            {channel: point for channel, point in points.items() if channel.target in targets},
+            shared,
+            self._replays.of_device(app, session.device),
+        )
+        self._forget_followed(session, said, arrival)
+        return replace(arrival, recovered=await self._recover(session, said, heads, arrival))
+
+    async def arrived(self, session: Session, arrival: Arrival) -> None:
+        """See `Greeter` (login.py)."""
+        known = arrival.known
+        session.online_since_ms = self._clock.wall_ms()
+        session.first_seen_ms = known.first_seen_ms if known else session.online_since_ms
+        new_user = known is None or known.user != session.user
+        self._devices.note(session.app, known_of(session), new_user=new_user)
+        for listener in self.on_arrived:
+            listener(session)
+        has_changed = new_user or known is None or known.conditions_see != session.attributes
+        if has_changed or any(point.refused for point in arrival.shared.values()):
+            await self._offer(session)
+
+    def left(self, session: Session) -> None:
+        """The open session of a device has ended."""
+        for listener in self.on_left:
+            listener(session)
+        if session.online_since_ms:
+            gone = known_of(session, offline_since_ms=self._clock.wall_ms())
+            self._devices.note(session.app, gone, new_user=False)
+
+    def _has_user_points(self, app: str, heads: Mapping[Channel, Head]) -> bool:
+        configs = (self._configs.find(app, channel.biz) for channel in heads)
+        return any(config is not None and config.has_user_points for config in configs)
+
+    def _forget_followed(
+        self, session: Session, said: Mapping[Channel, SyncPoint], arrival: Arrival
+    ) -> None:
+        for channel, point in said.items():
+            waiting = arrival.replays.get(channel)
+            if waiting is not None and point.received < waiting.received_before:
+                self._replays.done(channel, session.device)
+
+    async def _recover(
+        self,
+        session: Session,
+        said: Mapping[Channel, SyncPoint],
+        heads: Mapping[Channel, Head],
+        arrival: Arrival,
+    ) -> dict[Channel, tuple[Skip, ...]]:
+        found = gaps(said, arrival, self._store.lineage[-1])
+        if not found:
+            return {}
+        known = arrival.known
+        before = session.viewer
+        if known is not None:
+            before = Viewer(session.device, known.user, known.conditions_see)
+        recovered: dict[Channel, tuple[Skip, ...]] = {}
+        for channel, (recorded, now) in found.items():
+            head = heads.get(channel)
+            if head is not None:
+                skips = await self._offers.recover(channel, recorded, now, head, before)
+                recovered[channel] = skips
+        return recovered
+
+    async def _offer(self, session: Session) -> None:
+        try:
+            points = await self._store.points(session.app, session.device)
+            mine = {c: point for c, point in points.items() if c.target in session.targets}
+            shared = await self._store.points(session.app, user_owner(session.user))
+            if not any(point.refused for point in (*mine.values(), *shared.values())):
+                return
+            # The evidence of this very login must be in the journal before it is read.
+            await self._store.put_documents([])
+            heads = await self._store.heads(session.app, session.targets)
+            if session.phase is Phase.OPEN:
+                await self._offers.offer(session, mine, heads)
+        except MobilesyncError as error:
+            log.warning("not_offered_again", session=session.id, reason=str(error))
+
+
+def known_of(session: Session, offline_since_ms: int = 0) -> KnownDevice:
+    """What is to be remembered of the session's device."""
+    return KnownDevice(
+        device=session.device,
+        user=session.user,
+        os=session.attributes.os,
+        app_version=session.attributes.app_version,
+        attributes=dict(session.attributes.custom),
+        sdk=session.sdk,
+        first_seen_ms=session.first_seen_ms,
+        online_since_ms=session.online_since_ms,
+        offline_since_ms=offline_since_ms,
+    )
