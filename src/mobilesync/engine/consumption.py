@@ -1,8 +1,8 @@
 """Consumed by one: what one device of a user has processed is not shown on the user's others.
 
-Strategy: when a device's processed point moves in a channel of such a biz, what it was given there is
-withdrawn from the channel: other devices that have not got it are passed over, those that hold it
-are told if their SDK asks for that. What is to be withdrawn is noted in the commit that the ack
+Strategy: when a device's processed point moves in a channel of such a biz, what it was given there
+is withdrawn from the channel: other devices that have not got it are passed over, those that hold
+it are told if their SDK asks for that. What is to be withdrawn is noted in the commit that the ack
 rides in, and withdrawn by one task, channel by channel, so that a crash between the two loses none.
 
 Invariant: only what the device was given is withdrawn; what it was passed over is not.
@@ -20,10 +20,11 @@ from mobilesync.domain.errors import MobilesyncError
 from mobilesync.domain.oplog import Appended, Details, Draft, Oplog, Withdrawal, WithdrawalReason
 from mobilesync.domain.rules import Look, Viewer, refusal
 from mobilesync.domain.sync_config import RETENTION_S_MAX
+from mobilesync.engine.acks import Progress
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.devices import Devices
 from mobilesync.engine.offers import RESERVED
-from mobilesync.engine.session import Progress, Session
+from mobilesync.engine.session import Session
 from mobilesync.engine.ticker import pause
 from mobilesync.protocol.limits import RANGES_MAX
 from mobilesync.storage.contract import Document, Store

@@ -133,7 +133,7 @@ class Feed:
         self._pages: OrderedDict[tuple[Channel, int], tuple[int, FeedPage]] = OrderedDict()
         self._cached_bytes = 0
         self.revision = 0
-        """Grows with each withdrawal: a page that was read before one may hold what is withdrawn."""
+        """Grows with each withdrawal: a page read before one may hold what is withdrawn."""
 
     def withdrawn(self, channel: Channel) -> None:
         """Oplogs of `channel` were withdrawn, durably."""

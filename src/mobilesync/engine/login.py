@@ -22,6 +22,7 @@ from mobilesync.domain.conditions import NO_ATTRIBUTES, Attributes
 from mobilesync.domain.errors import InvalidRequest, Refused, TokenRefused, UnknownApp
 from mobilesync.domain.names import check_biz, check_owner
 from mobilesync.domain.sync_point import Head, Resume, SyncPoint
+from mobilesync.engine.acks import note_sends
 from mobilesync.engine.arrival import Arrival, Entry
 from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
 from mobilesync.engine.tokens import Identity
@@ -184,7 +185,7 @@ class Logins:
         new = (user_target(user),) if user else ()
         points = _points(session.app, new, listed)
         if session.window.count:
-            session.note_sends()
+            note_sends(session)
         session.user = user
         session.look_anew(is_validated=False)
         # From here on nothing of the old user leaves: acks are ignored, reads are dropped. Nor

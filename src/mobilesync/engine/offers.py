@@ -2,10 +2,10 @@
 
 Strategy: the journal tells which ids a sync point moved over because of the device's OS, version,
 attributes or user. When a device logs in changed, those that it may see now are appended anew, with
-their origin. An offer of `everyone` or the device goes to the device's own channel; one that is for a
-user goes to that user's channel, for this device alone, so that no other user of the device can get
-it. The message id of an offer is made from its origin, so it is appended once however often this
-runs.
+their origin. An offer of `everyone` or the device goes to the device's own channel; one that is for
+a user goes to that user's channel, for this device alone, so that no other user of the device can
+get it. The message id of an offer is made from its origin, so it is appended once however often
+this runs.
 
 A device that lost its store passes the origin again: then the offer is passed over (`judge`).
 
@@ -157,11 +157,12 @@ class Offers:
             origin = details.origin if details is not None else None
             if origin is not None and not origin.by_operator:
                 channel = Channel(page.channel.app, page.channel.biz, origin.target)
-                if await self._has_at_origin(session, channel, origin.id):
+                if await self.has_at_origin(session, channel, origin.id):
                     found.append(each.oplog.id)
         return frozenset(found)
 
-    async def _has_at_origin(self, session: Session, channel: Channel, oplog_id: int) -> bool:
+    async def has_at_origin(self, session: Session, channel: Channel, oplog_id: int) -> bool:
+        """Whether the session's device gets, or got, the oplog in its own channel."""
         cursor = session.cursors.get(channel)
         if cursor is None or cursor.told < oplog_id:
             # The device has not passed it in this life of its store: it will, at the origin.

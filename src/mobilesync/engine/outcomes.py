@@ -23,8 +23,9 @@ from mobilesync.domain.channel import EVERYONE, Channel
 from mobilesync.domain.errors import InvalidRequest, NotFound, Overloaded
 from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.domain.sync_point import Skip
+from mobilesync.engine.acks import Progress
 from mobilesync.engine.happenings import Listener
-from mobilesync.engine.session import Progress, Session
+from mobilesync.engine.session import Session
 from mobilesync.storage.contract import Also, Document, Store
 
 KIND = "awaited"

@@ -20,6 +20,7 @@ from mobilesync.engine.attendance import Attendance
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.consumption import Consumption
 from mobilesync.engine.devices import Devices
+from mobilesync.engine.explain import Explainer
 from mobilesync.engine.feed import Feed
 from mobilesync.engine.happenings import Listener, Nobody
 from mobilesync.engine.interventions import Interventions
@@ -119,6 +120,9 @@ class Service:
             self._append,
             clock=clock,
             entropy=entropy,
+        )
+        self.explainer = Explainer(
+            store, self.configs, self.devices, self.sessions, self.offers, clock
         )
         self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
         self._sweep_number = 0

@@ -17,15 +17,14 @@ from enum import Enum
 from typing import Protocol
 
 import structlog
-from msgspec import Struct, structs
 
 from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.conditions import Attributes
 from mobilesync.domain.errors import Refused
-from mobilesync.domain.reasons import Reason
 from mobilesync.domain.rules import Viewer
-from mobilesync.domain.sync_point import Advance, Head, Sent, Skip, user_owner
+from mobilesync.domain.sync_point import Head
+from mobilesync.engine.acks import Progress, note_sends, take_ack
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.link import Link
 from mobilesync.engine.metrics import Metrics
@@ -62,20 +61,6 @@ class Phase(Enum):
     """No Hello yet, or its login is under way."""
     OPEN = "open"
     ENDED = "ended"
-
-
-class Progress(Struct, frozen=True):
-    """How an ack has moved a device's sync point in a channel."""
-
-    channel: Channel
-    received_before: int
-    received: int
-    processed_before: int
-    processed: int
-    skipped: tuple[Skip, ...]
-    """What of the newly received the device did not get."""
-    passed: tuple[Skip, ...] = ()
-    """What of the newly processed the device did not get."""
 
 
 class House(Protocol):
@@ -339,7 +324,7 @@ class Session:
     def _take(self, message: m.Message) -> None:
         match message:
             case m.Ack():
-                self._take_ack(message)
+                self._progress(take_ack(self, message))
             case m.Ping():
                 self._check_reading()
                 self.next_beat_s = message.next_beat_s
@@ -359,55 +344,13 @@ class Session:
             case _:
                 raise AssertionError("the table lets no other message through")
 
-    def _take_ack(self, ack: m.Ack) -> None:
-        house = self.house
-        now_ms = house.clock.wall_ms()
-        house.metrics.acks += 1
-        advances: list[Advance] = []
-        progress: list[Progress] = []
-        for acked in ack.acked:
-            if not self.attends(acked.target):
-                continue
-            channel = Channel(self.app, acked.biz, acked.target)
-            cursor = self.cursors.get(channel)
-            if cursor is None or acked.received > cursor.told:
-                raise ProtocolFault(CloseCode.INVALID_FIELD, "an ack of what was never pushed")
-            assert acked.processed <= acked.received, "the protocol's rules let no other in"
-            before, processed_before = cursor.received, cursor.processed
-            sends: list[Sent] = []
-            for under_way in self.window.ack(cursor, acked.received):
-                self.progress_at_s = self.last_heard_s
-                latency_s = max(0, now_ms - under_way.published_at_ms) / 1000
-                house.metrics.publish_to_ack_s.observe(latency_s, under_way.count)
-                sends.append(Sent(under_way.upto, under_way.sent_at_ms))
-            skips = cursor.covered(cursor.received)
-            passed = cursor.process(acked.processed)
-            place = (house.store.lineage[-1], cursor.received, cursor.processed, now_ms)
-            proof = (cursor.told, tuple(sends), skips, acked.waits)
-            advances.append(Advance(channel, self.device, *place, *proof))
-            moved = (before, cursor.received, processed_before, cursor.processed)
-            progress.append(Progress(channel, *moved, skips, passed))
-        self._advance(advances)
+    def _progress(self, progress: Sequence[Progress]) -> None:
         for each in progress:
-            house.progressed(self, each)
+            self.house.progressed(self, each)
             if each.channel in self.rewound:
                 del self.rewound[each.channel]
-                house.rewound(self, each.channel)
+                self.house.rewound(self, each.channel)
         self._pump_if_wanted()
-
-    def _advance(self, advances: Sequence[Advance]) -> None:
-        """Move the device's points, and those that the user's devices share."""
-        configs = self.house.configs
-        shared: list[Advance] = []
-        for advance in advances:
-            channel = advance.channel
-            config = configs.find(self.app, channel.biz)
-            if config is not None and config.has_user_points and is_user_target(channel.target):
-                # What the user has from another device was not missed by the user.
-                skips = tuple(s for s in advance.skips if s.reason != Reason.ELSEWHERE)
-                owner = user_owner(self.user)
-                shared.append(structs.replace(advance, device=owner, skips=skips))
-        self.house.store.advance([*advances, *shared])
 
     def _tell_skipped(self) -> None:
         """Move the device's sync points over what it must not see, now that it is awake anyway."""
@@ -432,30 +375,9 @@ class Session:
     def _end(self) -> None:
         if self.phase is not Phase.ENDED:
             if self.window.count:
-                self.note_sends()
+                note_sends(self)
             self.phase = Phase.ENDED
             self.commands.clear()
             # The wheel keeps the session for a while, but not half a frame of a device that left.
             self.conversation = Connection(Role.SERVER)
             self.house.ended(self)
-
-    def note_sends(self) -> None:
-        """Have the journal tell what was sent and not acked, which is known here alone."""
-        now_ms = self.house.clock.wall_ms()
-        epoch = self.house.store.lineage[-1]
-        self._advance(
-            [
-                Advance(
-                    channel,
-                    self.device,
-                    epoch,
-                    cursor.received,
-                    cursor.processed,
-                    now_ms,
-                    cursor.told,
-                    tuple(Sent(each.upto, each.sent_at_ms) for each in cursor.pushes),
-                )
-                for channel, cursor in self.cursors.items()
-                if cursor.pushes
-            ]
-        )

@@ -17,6 +17,7 @@ from mobilesync.domain.channel import Channel, is_user_target, user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.oplog import Draft, oplog_of
 from mobilesync.domain.rules import Look, refusal, withheld
+from mobilesync.engine.acks import Progress
 from mobilesync.engine.attendance import Attendance
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.feed import Feed
@@ -28,7 +29,7 @@ from mobilesync.engine.options import ServiceOptions
 from mobilesync.engine.places import Places
 from mobilesync.engine.pump import Pump
 from mobilesync.engine.replays import Replays
-from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Progress, Session
+from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
 from mobilesync.engine.slices import SLICE, in_slices
 from mobilesync.engine.ticker import pause
 from mobilesync.engine.waker import Waker

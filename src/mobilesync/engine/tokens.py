@@ -60,7 +60,7 @@ class Identity(Struct, frozen=True):
     expires_at_ms: int
     """Until when the token is good, leeway included."""
     session: str = ""
-    """The app's own name for the user's login (OpenID's `sid`), which a user check is asked about."""
+    """The app's own name for the user's login (OpenID's `sid`), for a user check."""
 
 
 class KeySource(Protocol):

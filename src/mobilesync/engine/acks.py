@@ -1,0 +1,135 @@
+"""What an ack does: it frees the window, moves sync points, and is the proof of delivery.
+
+Strategy: one step for each channel that an ack names, with when its pushes left and what was passed
+over since the last one: so the journal alone can tell the fate of every id. A sync point that
+belongs to a user moves along with the device's. What was sent and never acked is known to the
+session alone, and goes into the journal when it ends.
+
+Not here: what others make of it (`Progress` is for them), when to push again (session.py).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct, structs
+
+from mobilesync.domain.channel import Channel, is_user_target
+from mobilesync.domain.clock import Clock
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.sync_point import Advance, Sent, Skip, user_owner
+from mobilesync.engine.configs import SyncConfigs
+from mobilesync.engine.metrics import Metrics
+from mobilesync.engine.window import Cursor, Window
+from mobilesync.protocol.codes import CloseCode
+from mobilesync.protocol.errors import ProtocolFault
+from mobilesync.protocol.messages import Ack
+from mobilesync.storage.contract import Store
+
+
+class Progress(Struct, frozen=True):
+    """How an ack has moved a device's sync point in a channel."""
+
+    channel: Channel
+    received_before: int
+    received: int
+    processed_before: int
+    processed: int
+    skipped: tuple[Skip, ...]
+    """What of the newly received the device did not get."""
+    passed: tuple[Skip, ...] = ()
+    """What of the newly processed the device did not get."""
+
+
+class House(Protocol):
+    """What is needed of those around the session."""
+
+    store: Store
+    clock: Clock
+    metrics: Metrics
+    configs: SyncConfigs
+
+
+class Acking(Protocol):
+    """What is needed of a session (session.py)."""
+
+    app: str
+    user: str
+    device: str
+    window: Window
+    last_heard_s: float
+    progress_at_s: float
+
+    @property
+    def house(self) -> House:
+        """Those around it."""
+
+    @property
+    def cursors(self) -> dict[Channel, Cursor]:
+        """Where it is in each of its channels."""
+
+    def attends(self, target: str) -> bool:
+        """Whether acks of `target` count now."""
+
+
+def take_ack(session: Acking, ack: Ack) -> list[Progress]:
+    """Carry out `ack`, and answer what it has moved, in the turn in which the points advance.
+
+    Raises ProtocolFault for an ack of what was never pushed; then nothing has moved.
+    """
+    house = session.house
+    now_ms = house.clock.wall_ms()
+    house.metrics.acks += 1
+    advances: list[Advance] = []
+    progress: list[Progress] = []
+    for acked in ack.acked:
+        if not session.attends(acked.target):
+            continue
+        channel = Channel(session.app, acked.biz, acked.target)
+        cursor = session.cursors.get(channel)
+        if cursor is None or acked.received > cursor.told:
+            raise ProtocolFault(CloseCode.INVALID_FIELD, "an ack of what was never pushed")
+        assert acked.processed <= acked.received, "the protocol's rules let no other in"
+        before, processed_before = cursor.received, cursor.processed
+        sends: list[Sent] = []
+        for under_way in session.window.ack(cursor, acked.received):
+            session.progress_at_s = session.last_heard_s
+            latency_s = max(0, now_ms - under_way.published_at_ms) / 1000
+            house.metrics.publish_to_ack_s.observe(latency_s, under_way.count)
+            sends.append(Sent(under_way.upto, under_way.sent_at_ms))
+        skips = cursor.covered(cursor.received)
+        passed = cursor.process(acked.processed)
+        place = (house.store.lineage[-1], cursor.received, cursor.processed, now_ms)
+        proof = (cursor.told, tuple(sends), skips, acked.waits)
+        advances.append(Advance(channel, session.device, *place, *proof))
+        moved = (before, cursor.received, processed_before, cursor.processed)
+        progress.append(Progress(channel, *moved, skips, passed))
+    _advance(session, advances)
+    return progress
+
+
+def note_sends(session: Acking) -> None:
+    """Have the journal tell what was sent and not acked."""
+    now_ms = session.house.clock.wall_ms()
+    epoch = session.house.store.lineage[-1]
+    advances: list[Advance] = []
+    for channel, cursor in session.cursors.items():
+        if cursor.pushes:
+            place = (epoch, cursor.received, cursor.processed, now_ms, cursor.told)
+            sends = tuple(Sent(each.upto, each.sent_at_ms) for each in cursor.pushes)
+            advances.append(Advance(channel, session.device, *place, sends))
+    _advance(session, advances)
+
+
+def _advance(session: Acking, advances: Sequence[Advance]) -> None:
+    """Move the device's points, and those that the user's devices share."""
+    configs = session.house.configs
+    shared: list[Advance] = []
+    for advance in advances:
+        channel = advance.channel
+        config = configs.find(session.app, channel.biz)
+        if config is not None and config.has_user_points and is_user_target(channel.target):
+            # What the user has from another device was not missed by the user.
+            skips = tuple(each for each in advance.skips if each.reason != Reason.ELSEWHERE)
+            owner = user_owner(session.user)
+            shared.append(structs.replace(advance, device=owner, skips=skips))
+    session.house.store.advance([*advances, *shared])
