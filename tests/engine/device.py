@@ -32,6 +32,8 @@ class Device:
         self.user = user
         self.os = ""
         self.app_version = ""
+        self.attributes: dict[str, str] = {}
+        self.features: list[str] = []
         self.expires_at_ms = 0
         self.acking = True
         """Whether each push is acked at once."""
@@ -77,9 +79,30 @@ class Device:
         """Say Hello with the sync points of this user's channels."""
         targets = session_targets(self.user, self.device)
         points = [point for point in self.points.values() if point.target in targets]
-        hello = m.Hello(1, 1, self.token(), self.device, self.user, points, self.os)
+        hello = m.Hello(
+            1,
+            1,
+            self.token(),
+            self.device,
+            self.user,
+            points,
+            self.os,
+            self.app_version,
+            attributes=self.attributes,
+            features=self.features,
+        )
         self.unanswered.append(self.user)
-        self.say(hello if not self.app_version else _with_version(hello, self.app_version))
+        self.say(hello)
+
+    def lose_store(self) -> None:
+        """The app was installed anew: nothing is left."""
+        self.saved.clear()
+        self.points.clear()
+
+    def hang_up(self) -> None:
+        """The link is gone."""
+        assert self.session is not None
+        self.session.lost()
 
     def bind(self, user: str) -> None:
         """Log `user` in on the living connection."""
@@ -185,6 +208,8 @@ class Device:
         assert reset.epoch == self.epoch
         if reset.reason == ResetReason.FOREIGN:
             self.saved.pop(place, None)
+        if reset.reason == ResetReason.REWOUND:
+            self.saved[place] = [each for each in self.saved[place] if each.id <= reset.floor]
         self.points[place] = m.SyncPoint(*place, reset.epoch, reset.floor, reset.floor)
 
     def _save(self, push: m.Push) -> None:
@@ -197,8 +222,3 @@ class Device:
         self.points[place] = m.SyncPoint(*place, self.epoch, push.upto, processed)
         if self.acking:
             self.ack(place)
-
-
-def _with_version(hello: m.Hello, version: str) -> m.Hello:
-    said = (hello.version_min, hello.version_max, hello.token, hello.device, hello.user)
-    return m.Hello(*said, hello.points, hello.os, version)

@@ -4,8 +4,8 @@ import struct
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Attributes, conditions
-from mobilesync.domain.rules import Viewer
 from mobilesync.domain.oplog import Draft
+from mobilesync.domain.rules import Viewer
 from mobilesync.engine import feed as feeding
 from mobilesync.engine.feed import Feed
 from mobilesync.engine.tail import Tail

@@ -18,6 +18,7 @@ from mobilesync.domain.errors import TokenRefused
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.domain.sync_point import Head
 from mobilesync.engine.apps import App, Apps, SecretKey
+from mobilesync.engine.happenings import Listener
 from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
 from mobilesync.engine.publisher import Publication, Published
 from mobilesync.engine.service import Service
@@ -182,6 +183,7 @@ class World:
         *,
         disk: Disk | None = None,
         sync: Callable[[], Awaitable[None]] | None = None,
+        listener: Listener | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
@@ -199,6 +201,7 @@ class World:
             entropy=random.Random(repr(self.disk.lineage)),
             options=chosen or options(),
             waker=self.waker,
+            listener=listener,
         )
         self.sessions = self.service.sessions
         self.metrics = self.service.metrics

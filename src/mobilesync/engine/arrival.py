@@ -73,9 +73,11 @@ class Entry:
             return Resume(max(replay.floor, head.floor), ResetReason.REWOUND)
         if place.reset is ResetReason.TRIMMED and head is not None:
             shared = self._arrival.shared.get(channel)
-            if shared is not None and resume(shared, head, self.lineage).cursor >= head.floor:
-                # The user got what this device missed, elsewhere.
-                return Resume(point.received)
+            if shared is not None:
+                users = resume(shared, head, self.lineage)
+                if users.reset in (None, ResetReason.RENAMED) and users.cursor >= head.floor:
+                    # The user got what this device missed, elsewhere.
+                    return Resume(point.received)
         return place
 
     def _said(self) -> Iterator[Advance]:

@@ -18,12 +18,13 @@ Invariants:
 """
 
 import hashlib
+from contextlib import suppress
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
 
 from mobilesync.domain.channel import Channel, device_target, is_user_target, user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.conditions import Conditions
+from mobilesync.domain.errors import OutcomeUnknown, Refused
 from mobilesync.domain.oplog import Appended, Details, Draft, Oplog, Origin
 from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.rules import Viewer
@@ -164,19 +165,28 @@ class Offers:
     async def has_at_origin(self, session: Session, channel: Channel, oplog_id: int) -> bool:
         """Whether the session's device gets, or got, the oplog in its own channel."""
         cursor = session.cursors.get(channel)
-        if cursor is None or cursor.told < oplog_id:
+        if cursor is None or cursor.read < oplog_id:
             # The device has not passed it in this life of its store: it will, at the origin.
             return True
+        if oplog_id > cursor.start:
+            return cursor.refused is None or oplog_id not in cursor.refused
         refused = session.refused.get(channel)
         if refused is None:
-            heads = await self._store.heads(channel.app, [channel.target])
-            head = heads.get(channel, Head(0, 0))
-            read = partial(self.refused_ids, channel, head=head, received=head.last)
-            ids = await read(owner=session.device)
-            if not ids and is_user_target(channel.target):
-                ids = await read(owner=user_owner(session.user))
-            refused = session.refused[channel] = frozenset(ids)
+            refused = session.refused[channel] = await self._refused_before(session, channel)
         return oplog_id not in refused
+
+    async def _refused_before(self, session: Session, channel: Channel) -> frozenset[int]:
+        """What the device, or its user, was refused in the channel before this session."""
+        # What the last session acked may not be in the journal yet.
+        with suppress(Refused, OutcomeUnknown):
+            await self._store.put_documents([])
+        heads = await self._store.heads(channel.app, [channel.target])
+        head = heads.get(channel, Head(0, 0))
+        ids = await self.refused_ids(channel, session.device, head, head.last)
+        if not ids and is_user_target(channel.target):
+            owner = user_owner(session.user)
+            ids = await self.refused_ids(channel, owner, head, head.last)
+        return frozenset(ids)
 
 
 def _cover(refused: dict[int, None], step: Advance) -> None:

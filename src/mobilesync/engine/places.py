@@ -56,6 +56,7 @@ class Places:
         place = resume(points.get(channel), head, self._store.lineage)
         if head is not None:
             _pass_over(cursor, min(place.cursor, head.last), Reason.ELSEWHERE)
+            cursor.start = max(cursor.start, cursor.read)
 
     async def _cut(
         self, session: Session, channel: Channel, count: int, cursor: Cursor, backlog: int

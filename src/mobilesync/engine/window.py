@@ -10,6 +10,7 @@ from collections import deque
 
 from msgspec import Struct
 
+from mobilesync.domain.reasons import OFFERED_AGAIN
 from mobilesync.domain.sync_point import Skip
 
 
@@ -27,7 +28,17 @@ class UnderWay(Struct, frozen=True, gc=False):
 class Cursor:
     """One channel of one session."""
 
-    __slots__ = ("passed", "processed", "pushes", "read", "received", "skips", "told")
+    __slots__ = (
+        "passed",
+        "processed",
+        "pushes",
+        "read",
+        "received",
+        "refused",
+        "skips",
+        "start",
+        "told",
+    )
 
     def __init__(self, received: int, processed: int = 0) -> None:
         self.received = received
@@ -37,6 +48,11 @@ class Cursor:
         """Where the device will be when it has what was pushed: the next Push's `after`."""
         self.read = received
         """How far the store was read; above `told` are only oplogs the device must not see."""
+        self.start = received
+        """Up to here ids were judged before this session, above it in it."""
+        self.refused: set[int] | None = None
+        """What this session has passed over for a reason that a change of the device, or of its
+        user, may undo."""
         self.pushes: deque[UnderWay] | None = None
         self.skips: list[Skip] | None = None
         """What was passed over above `received`, ascending: it goes into the journal with the ack
@@ -47,6 +63,9 @@ class Cursor:
 
     def skip(self, skip: Skip) -> None:
         """Ids above those of all skips so far are passed over."""
+        if skip.reason in OFFERED_AGAIN:
+            self.refused = self.refused or set()
+            self.refused.update(range(skip.first, skip.last + 1))
         if self.skips is None:
             self.skips = [skip]
             return
@@ -77,7 +96,8 @@ class Cursor:
         before, self.processed = self.processed, max(self.processed, processed)
         if self.passed is None:
             return ()
-        found = tuple(each for each in self.passed if each.last > before)
+        upto = self.processed
+        found = tuple(each for each in self.passed if before < each.last and each.first <= upto)
         self.passed = [each for each in self.passed if each.last > self.processed] or None
         return found
 

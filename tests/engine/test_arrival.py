@@ -1,0 +1,114 @@
+"""What a device says against what is known of it: three ways to differ, and where it goes on."""
+
+import pytest
+
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.sync_point import Advance, Head, Resume, Skip, SyncPoint
+from mobilesync.engine.arrival import Arrival, Entry, gaps
+from mobilesync.engine.replays import Replay
+from mobilesync.protocol.codes import ResetReason
+
+CHAT = Channel("shop", "CHAT", "everyone")
+PAY = Channel("shop", "PAY", "user:ada")
+OLD, NOW = 5, 7
+HEAD = Head(20, NOW)
+
+
+def _entry(
+    said: dict[Channel, SyncPoint],
+    known: dict[Channel, SyncPoint],
+    *,
+    head: Head = HEAD,
+    replay: Replay | None = None,
+    shared: dict[Channel, SyncPoint] | None = None,
+    recovered: dict[Channel, tuple[Skip, ...]] | None = None,
+) -> Entry:
+    arrival = Arrival(
+        "d1",
+        points=known,
+        shared=shared or {},
+        replays={replay.channel: replay} if replay else {},
+        recovered=recovered or {},
+    )
+    heads = dict.fromkeys((CHAT, PAY), head)
+    return Entry(said, heads, arrival, (OLD, NOW), 1000)
+
+
+def test_hello_is_an_ack_with_what_was_recovered() -> None:
+    skips = (Skip(11, 12, int(Reason.OS)),)
+    entry = _entry(
+        {CHAT: SyncPoint(NOW, 12, 11)}, {CHAT: SyncPoint(NOW, 10, 10)}, recovered={CHAT: skips}
+    )
+    assert entry.place(CHAT) == Resume(12)
+    assert entry.advances() == [Advance(CHAT, "d1", NOW, 12, 11, 1000, skips=skips)]
+
+
+def test_a_device_that_says_less_begins_a_new_lap_there() -> None:
+    entry = _entry({CHAT: SyncPoint(NOW, 4, 4)}, {CHAT: SyncPoint(NOW, 10, 10)})
+    assert entry.place(CHAT) == Resume(4)
+    assert entry.advances() == [Advance(CHAT, "d1", NOW, 4, 4, 1000, restarts=True)]
+
+
+def test_a_device_that_says_nothing_begins_anew() -> None:
+    entry = _entry({}, {CHAT: SyncPoint(NOW, 10, 10), PAY: SyncPoint(NOW, 0, 0)})
+    assert entry.advances() == [Advance(CHAT, "d1", NOW, 0, 0, 1000, restarts=True)]
+
+
+def test_a_point_of_an_older_epoch_says_nothing_of_a_lost_store() -> None:
+    head = Head(20, OLD)
+    entry = _entry({CHAT: SyncPoint(OLD, 4, 4)}, {CHAT: SyncPoint(NOW, 10, 10)}, head=head)
+    assert entry.place(CHAT) == Resume(4, ResetReason.RENAMED)
+    assert not entry.advances()[0].restarts
+
+
+def test_points_of_channels_that_do_not_exist_prove_nothing() -> None:
+    made = Entry({CHAT: SyncPoint(NOW, 0)}, {}, Arrival("d1"), (NOW,), 1)
+    assert made.advances() == []
+
+
+class TestReplay:
+    REPLAY = Replay(CHAT, "d1", 3, 10, 900)
+
+    def test_the_point_is_put_back_in_a_new_lap(self) -> None:
+        known = {CHAT: SyncPoint(NOW, 10, 10)}
+        entry = _entry({CHAT: SyncPoint(NOW, 10, 9)}, known, replay=self.REPLAY)
+        assert entry.place(CHAT) == Resume(3, ResetReason.REWOUND)
+        assert entry.advances() == [Advance(CHAT, "d1", NOW, 3, 3, 1000, restarts=True)]
+
+    def test_not_below_what_is_still_there(self) -> None:
+        head = Head(20, NOW, floor=6, trimmed=6)
+        entry = _entry({CHAT: SyncPoint(NOW, 10, 9)}, {}, head=head, replay=self.REPLAY)
+        assert entry.place(CHAT) == Resume(6, ResetReason.REWOUND)
+
+    def test_a_device_that_has_followed_is_left_alone(self) -> None:
+        entry = _entry({CHAT: SyncPoint(NOW, 5, 5)}, {}, replay=self.REPLAY)
+        assert entry.place(CHAT) == Resume(5)
+
+
+class TestShared:
+    HEAD = Head(20, NOW, floor=15, trimmed=15)
+
+    def test_what_the_user_has_elsewhere_was_not_missed(self) -> None:
+        entry = _entry(
+            {PAY: SyncPoint(NOW, 4, 4)}, {}, head=self.HEAD, shared={PAY: SyncPoint(NOW, 15, 15)}
+        )
+        assert entry.place(PAY) == Resume(4)
+
+    @pytest.mark.parametrize("shared", [None, SyncPoint(NOW, 10, 10)])
+    def test_what_nobody_has_was_missed(self, shared: SyncPoint | None) -> None:
+        entry = _entry(
+            {PAY: SyncPoint(NOW, 4, 4)},
+            {},
+            head=self.HEAD,
+            shared={PAY: shared} if shared else None,
+        )
+        assert entry.place(PAY) == Resume(15, ResetReason.TRIMMED)
+
+
+def test_gaps_are_where_more_is_said_than_recorded() -> None:
+    said = {CHAT: SyncPoint(NOW, 12), PAY: SyncPoint(NOW, 9)}
+    arrival = Arrival("d1", points={CHAT: SyncPoint(NOW, 10), PAY: SyncPoint(NOW, 9)})
+    assert gaps(said, arrival, NOW) == {CHAT: (10, 12)}
+    assert gaps(said, Arrival("d1"), NOW) == {CHAT: (0, 12), PAY: (0, 9)}
+    assert gaps({CHAT: SyncPoint(OLD, 12)}, Arrival("d1"), NOW) == {}
