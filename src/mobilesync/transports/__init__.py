@@ -1,4 +1,5 @@
-"""How bytes reach devices: sockets, TLS, certificates. Everything that waits for a network.
+"""How bytes reach devices: sockets, TLS, certificates, and the push services that wake an app.
 
-Not here: what the bytes mean (`protocol`), and what to push (`engine`).
+Everything that waits for a network. Not here: what the bytes mean (`protocol`), what to push and
+whom to wake (`engine`).
 """
