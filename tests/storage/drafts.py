@@ -40,8 +40,10 @@ def step(
     channel: Channel = CHAT,
     device: str = "phone",
     at_ms: int = 5,
+    before: int = 0,
 ) -> Advance:
-    return Advance(channel, device, epoch, received, processed, at_ms)
+    """An advance; with `before`, the step of the journal that it becomes."""
+    return Advance(channel, device, epoch, received, processed, at_ms, before=before)
 
 
 async def ids(store: Store, channel: Channel = CHAT, after: int = 0) -> list[int]:

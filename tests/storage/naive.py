@@ -5,6 +5,8 @@ It answers what a real store must answer when every commit has been waited for.
 
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.oplog import Appended, Draft, Oplog, oplog_of
 from mobilesync.domain.sync_point import Advance, Fork, Head, SyncPoint
@@ -83,13 +85,16 @@ class Naive:
         old = self.points.get(place)
         if old is not None and old.epoch == step.epoch:
             received = max(old.received, step.received)
-            step = replace_step(step, received, max(old.processed, step.processed))
+            step = structs.replace(
+                step, received=received, processed=max(old.processed, step.processed)
+            )
         elif old is not None and self.lineage.index(old.epoch) > self.lineage.index(step.epoch):
             return
         point = SyncPoint(step.epoch, step.received, step.processed)
         if point != old:
             self.points[place] = point
-            self.journal.setdefault(place, []).append(step)
+            before = min(old.received, step.received) if old is not None else 0
+            self.journal.setdefault(place, []).append(structs.replace(step, before=before))
 
     def trim(self, now_ms: int) -> int:
         count = 0
@@ -106,10 +111,6 @@ class Naive:
                     if other == channel:
                         steps[:] = [step for step in steps if step.received > log.trimmed]
         return count
-
-
-def replace_step(step: Advance, received: int, processed: int) -> Advance:
-    return Advance(step.channel, step.device, step.epoch, received, processed, step.at_ms)
 
 
 def copied(naive: Naive) -> Naive:

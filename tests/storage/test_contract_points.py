@@ -66,7 +66,7 @@ class TestPoints:
         store = await maker.open()
         assert await store.journal(CHAT, "phone", 1, 10) == [
             step(old, 5, 4, at_ms=1),
-            step(new, 2, 1, at_ms=2),
+            step(new, 2, 1, at_ms=2, before=2),
         ]
         assert await store.journal(CHAT, "phone", 2, 10) == [step(old, 5, 4, at_ms=1)]
 
@@ -92,8 +92,8 @@ class TestJournal:
         await store.append(drafts(1))
         expected: list[Advance] = [
             step(epoch, 3, 1, at_ms=10),
-            step(epoch, 3, 2, at_ms=12),
-            step(epoch, 300, 300, at_ms=13),
+            step(epoch, 3, 2, at_ms=12, before=3),
+            step(epoch, 300, 300, at_ms=13, before=3),
         ]
         assert await store.journal(CHAT, "phone", 0, 10) == expected
         assert await store.journal(CHAT, "phone", 0, 2) == expected[:2]

@@ -1,8 +1,8 @@
 """The rules that decide what a device gets: two tables, which the pump and `explain` share.
 
-Strategy: a channel that rests under a rule of `CHANNEL_RULES` is not read for the device: what is in
-it waits. An oplog that a rule of `OPLOG_RULES` refuses is passed over for good: the device's sync
-point moves over it, and the reason goes into the journal. The first rule that applies is the
+Strategy: a channel that rests under a rule of `CHANNEL_RULES` is not read for the device: what is
+in it waits. An oplog that a rule of `OPLOG_RULES` refuses is passed over for good: the device's
+sync point moves over it, and the reason goes into the journal. The first rule that applies is the
 reason. The page docs/reference/rules.md is made from these tables.
 
 Not here: which ids a device lacks (engine/pump.py), thresholds and points of users, which are about

@@ -147,7 +147,7 @@ def _waits(old: SyncPoint | None, advance: Advance) -> int:
 
 
 def is_step(old: SyncPoint | None, new: SyncPoint) -> bool:
-    """Whether the journal must tell of the move from `old` to `new`; else only the point changes."""
+    """Whether the journal tells of the move from `old` to `new`; else only the point changes."""
     if old is None:
         return True
     was = (old.epoch, old.restarts, old.received, old.processed, old.sent)

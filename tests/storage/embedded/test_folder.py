@@ -51,8 +51,9 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"format": FORMAT + 1}, "format 2"),
-        ({"format": FORMAT + 1, "kind": ["unknown"]}, "format 2"),
+        ({"format": FORMAT + 1}, f"format {FORMAT + 1}"),
+        ({"format": FORMAT + 1, "kind": ["unknown"]}, f"format {FORMAT + 1}"),
+        ({"format": 1}, "before the first release"),
         ({"format": 0}, "damaged"),
         ({"engine": "sqlite"}, "sqlite"),
         ({"engine": "memory"}, "memory"),

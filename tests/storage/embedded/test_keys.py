@@ -10,6 +10,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_
 CHANNELS = st.builds(Channel, NAMES, NAMES, NAMES)
 IDS = st.integers(0, 2**53)
 ERAS = st.integers(0, 1000)
+STEPS = st.builds(keys.Step, ERAS, ERAS, IDS, IDS, IDS)
 
 
 @given(CHANNELS, CHANNELS)
@@ -54,14 +55,14 @@ def test_points_are_read_back_and_stay_with_their_device(
     assert key.startswith(keys.device_prefix(channel.app, other)) == (device == other)
 
 
-@given(CHANNELS, NAMES, NAMES, st.tuples(ERAS, IDS, IDS), st.tuples(ERAS, IDS, IDS))
+@given(CHANNELS, NAMES, NAMES, STEPS, STEPS)
 def test_steps_sort_by_their_order_and_stay_with_their_device(
-    channel: Channel, device: str, other: str, one: tuple[int, int, int], two: tuple[int, int, int]
+    channel: Channel, device: str, other: str, one: keys.Step, two: keys.Step
 ) -> None:
     prefix = keys.journal_prefix(channel, device)
-    assert keys.step_of(keys.step_key(prefix, *one)) == one
-    assert (keys.step_key(prefix, *one) < keys.step_key(prefix, *two)) == (one < two)
-    foreign = keys.step_key(keys.journal_prefix(channel, other), *two)
+    assert keys.step_of(keys.step_key(prefix, one)) == one
+    assert (keys.step_key(prefix, one) < keys.step_key(prefix, two)) == (one < two)
+    foreign = keys.step_key(keys.journal_prefix(channel, other), two)
     assert (prefix <= foreign < keys.after_prefix(prefix)) == (device == other)
 
 

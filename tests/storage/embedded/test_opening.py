@@ -9,7 +9,7 @@ from msgspec import structs
 
 from mobilesync.domain.errors import StoreFolderRefused
 from mobilesync.storage.embedded import EmbeddedOptions, EmbeddedStore
-from mobilesync.storage.embedded.folder import make_marker, read_marker, write_marker
+from mobilesync.storage.embedded.folder import FORMAT, make_marker, read_marker, write_marker
 from tests.storage.drafts import CHAT, draft, drafts, ids, step
 from tests.storage.embedded.conftest import Opener
 
@@ -65,9 +65,22 @@ async def test_a_strangers_folder_is_left_alone(folder: Path, opener: Opener) ->
 async def test_a_newer_format_is_refused(folder: Path, opener: Opener) -> None:
     await (await opener()).close()
     marker = (folder / "MOBILESYNC").read_text()
-    (folder / "MOBILESYNC").write_text(marker.replace('"format": 1', '"format": 2'))
-    with pytest.raises(StoreFolderRefused, match="format 2"):
+    newer = marker.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}')
+    assert newer != marker
+    (folder / "MOBILESYNC").write_text(newer)
+    with pytest.raises(StoreFolderRefused, match=f"format {FORMAT + 1}"):
         await opener()
+
+
+async def test_a_format_from_before_the_first_release_is_refused(
+    folder: Path, opener: Opener
+) -> None:
+    await (await opener()).close()
+    marker = (folder / "MOBILESYNC").read_text()
+    (folder / "MOBILESYNC").write_text(marker.replace(f'"format": {FORMAT}', '"format": 1'))
+    with pytest.raises(StoreFolderRefused, match="before the first release") as refused:
+        await opener()
+    assert refused.value.hint
 
 
 @pytest.mark.parametrize("missing", ["CURRENT", "MANIFEST-*", "*.sst"])

@@ -20,13 +20,16 @@ def test_the_same_before_and_after_the_commit(tables: Tables) -> None:
     points.advance(step(NEW, 2, 2))
     points.advance(step(NEW, 1, channel=NEWS))
     expected = {CHAT: SyncPoint(NEW, 3, 2), NEWS: SyncPoint(NEW, 1)}
-    assert len(points) == 3
+    assert len(points) == 2
     assert points.of_device("shop", "phone") == expected
     assert points.journal(CHAT, "phone", 0, 10) == []
     commit(points, tables)
     assert len(points) == 0
     assert points.of_device("shop", "phone") == expected
-    assert points.journal(CHAT, "phone", 0, 10) == [step(NEW, 3, 1), step(NEW, 3, 2)]
+    assert points.journal(CHAT, "phone", 0, 10) == [
+        step(NEW, 3, 1),
+        step(NEW, 3, 2, before=3),
+    ]
     points.advance(step(NEW, 3, 2))
     assert len(points) == 0
     tables.close()
@@ -50,9 +53,12 @@ def test_at_the_bound_steps_are_dropped(tables: Tables) -> None:
     points = Points(tables, (NEW,), 3)
     for received in range(1, 6):
         points.advance(step(NEW, received))
-    assert len(points) == 3
+    assert len(points) == 1
     assert points.of_device("shop", "phone") == {CHAT: SyncPoint(NEW, 3)}
+    commit(points, tables)
+    assert [each.received for each in points.journal(CHAT, "phone", 0, 10)] == [1, 2, 3]
+    points.advance(step(NEW, 9))
     points.forget()
     assert len(points) == 0
-    assert points.of_device("shop", "phone") == {}
+    assert points.of_device("shop", "phone") == {CHAT: SyncPoint(NEW, 3)}
     tables.close()

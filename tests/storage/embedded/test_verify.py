@@ -80,8 +80,8 @@ def foreign_point(batch: WriteBatch, tables: Tables) -> None:
 
 
 def foreign_step(batch: WriteBatch, tables: Tables) -> None:
-    place = keys.step_key(keys.journal_prefix(CHAT, "phone"), 9, 1, 1)
-    batch.put(place, rows.encode(5), tables.in_journal)
+    place = keys.step_key(keys.journal_prefix(CHAT, "phone"), keys.Step(9, 0, 1, 1, 0))
+    batch.put(place, rows.encode_step(step(1, 1, 1)), tables.in_journal)
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,11 @@ class Points:
         self._waiting_max = waiting_max
         self._waiting: list[Advance] = []
         self._moved: dict[_Device, dict[Channel, SyncPoint]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
         """Points that wait for a commit."""
-        return len(self._moved)
+        return self._count
 
     def advance(self, advance: Advance) -> None:
         """Take a step, if it is one."""
@@ -43,8 +44,10 @@ class Points:
         point = advanced(old, advance, self._eras)
         if point is None:
             return
-        self._moved.setdefault((channel.app, device), {})[channel] = point
-        if old is None or is_step(old, point):
+        moved = self._moved.setdefault((channel.app, device), {})
+        self._count += channel not in moved
+        moved[channel] = point
+        if is_step(old, point):
             self._waiting.append(step_to(old, point, advance))
 
     def of_device(self, app: str, device: str) -> dict[Channel, SyncPoint]:
@@ -96,6 +99,7 @@ class Points:
         """Drop what waits."""
         self._waiting = []
         self._moved = {}
+        self._count = 0
 
     def _of(self, channel: Channel, device: str) -> SyncPoint | None:
         moved = self._moved.get((channel.app, device))

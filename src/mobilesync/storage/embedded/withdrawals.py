@@ -1,9 +1,9 @@
 """Rewriting oplogs that are withdrawn.
 
-Strategy: a withdrawal is an oplog that names others of its channel. The store rewrites their rows in
-the commit that appends it. Only rows that are durable can be named, since their ids were answered
-or pushed. Until the commit is durable this file remembers what it has rewritten, so that a second
-withdrawal in the same commit sees the first: once recalled, always recalled.
+Strategy: a withdrawal is an oplog that names others of its channel. The store rewrites their rows
+in the commit that appends it. Only rows that are durable can be named, since their ids were
+answered or pushed. Until the commit is durable this file remembers what it has rewritten, so that
+a second withdrawal in the same commit sees the first: once recalled, always recalled.
 
 Invariants:
 - a row that a trim is about to take is not written again;
