@@ -137,7 +137,7 @@ def _default(field: mi.Field) -> str:
 
 
 def type_in_words(kind: mi.Type) -> str:
-    """A field's type, as the tables say it. Raises TypeError for one that the protocol does not use."""
+    """A field's type, as the tables say it. Raises TypeError for one without words."""
     match kind:
         case mi.IntType(ge=low, le=high):
             return f"int {low} … {'2^53 - 1' if high == limits.ID_MAX else high}"
