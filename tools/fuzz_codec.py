@@ -28,8 +28,10 @@ from mobilesync.protocol.messages import (
     Bind,
     Close,
     Hello,
+    IdRange,
     Message,
     Notice,
+    Origin,
     Ping,
     Pong,
     Push,
@@ -39,14 +41,15 @@ from mobilesync.protocol.messages import (
     SyncPoint,
     Unbind,
     Welcome,
+    Withdrawal,
 )
 from mobilesync.protocol.transitions import Role
 
 _POINT = SyncPoint("CHAT", "user:u", 1, 5, 4)
 _CONVERSATION: dict[Role, tuple[Message, ...]] = {
     Role.CLIENT: (
-        Hello(1, 1, "token", "d", "u", [_POINT], attributes={"model": "x"}),
-        Ack([Acked("CHAT", "user:u", 6, 6)]),
+        Hello(1, 1, "token", "d", "u", [_POINT], attributes={"model": "x"}, features=["x"]),
+        Ack([Acked("CHAT", "user:u", 6, 6, 2)]),
         State(foreground=False),
         Bind("token", "v", [_POINT]),
         Unbind(),
@@ -55,7 +58,16 @@ _CONVERSATION: dict[Role, tuple[Message, ...]] = {
     ),
     Role.SERVER: (
         Welcome(1, 1, "s", "u", 1, 10, 300),
-        Push("CHAT", "user:u", 5, 7, [PushedOplog(6, 1, b"payload", "m")]),
+        Push(
+            "CHAT",
+            "user:u",
+            5,
+            9,
+            [
+                PushedOplog(6, 1, b"payload", "m", "key", Origin("everyone", 3)),
+                PushedOplog(7, 1, b"", withdraws=Withdrawal([IdRange(1, 2), IdRange(4, 6)], 1)),
+            ],
+        ),
         Reset("CHAT", "user:u", 2, 3, 1),
         Notice("CHAT", "everyone", 1, b"payload"),
         Pong(1),

@@ -14,6 +14,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,14 @@ from typing import get_args
 import msgspec.inspect as mi
 
 from mobilesync.protocol import codes, heartbeat, limits, messages
-from mobilesync.protocol.codes import MEANINGS, CloseCode, ResetReason, reaction
+from mobilesync.protocol.codes import (
+    MEANINGS,
+    CloseCode,
+    ResetReason,
+    Waits,
+    WithdrawalReason,
+    reaction,
+)
 from mobilesync.protocol.transitions import TRANSITIONS, ConversationState, Role
 
 SPEC = Path(__file__).resolve().parents[1] / "spec"
@@ -103,7 +111,13 @@ def _section(kind: type) -> str:
     assert isinstance(info, mi.StructType)
     first = 1 if isinstance(tag, int) else 0
     rows = [
-        (str(index), f"`{field.name}`", _type(field.type), _default(field), said[field.name])
+        (
+            str(index),
+            f"`{field.name}`",
+            type_in_words(field.type),
+            _default(field),
+            said[field.name],
+        )
         for index, field in enumerate(info.fields, first)
     ]
     if not rows:
@@ -117,10 +131,13 @@ def _default(field: mi.Field) -> str:
         return "required"
     if field.default_factory in {dict, list}:
         return "`{}`" if field.default_factory is dict else "`[]`"
+    if field.default is None:
+        return "`nil`"
     return f"`{str(field.default).lower()}`" if field.default != "" else '`""`'
 
 
-def _type(kind: mi.Type) -> str:
+def type_in_words(kind: mi.Type) -> str:
+    """A field's type, as the tables say it. Raises TypeError for one without words."""
     match kind:
         case mi.IntType(ge=low, le=high):
             return f"int {low} … {'2^53 - 1' if high == limits.ID_MAX else high}"
@@ -131,9 +148,11 @@ def _type(kind: mi.Type) -> str:
         case mi.BoolType():
             return "bool"
         case mi.ListType(item_type=item, min_length=low, max_length=high):
-            return f"array of {low or 0} … {high} × {_type(item)}"
+            return f"array of {low or 0} … {high} × {type_in_words(item)}"
         case mi.DictType(key_type=key, value_type=value, max_length=high):
-            return f"map of up to {high}: {_type(key)} → {_type(value)}"
+            return f"map of up to {high}: {type_in_words(key)} → {type_in_words(value)}"
+        case mi.UnionType(types=(mi.StructType() as present, mi.NoneType())):
+            return f"{type_in_words(present)} or nil"
         case mi.StructType(cls=cls):
             tag = cls.__struct_config__.tag
             return f"[{cls.__name__}](#{cls.__name__.lower()}{f'-{tag}' if tag else ''})"
@@ -181,9 +200,21 @@ def _close_codes() -> str:
 
 
 def _reset_reasons() -> str:
-    said = docstrings(codes, "ResetReason")
-    rows = [(str(int(each)), f"`{each.name}`", said[each.name]) for each in ResetReason]
-    return _table(("reason", "name", "meaning"), rows)
+    return _numbers("reason", ResetReason)
+
+
+def _withdrawal_reasons() -> str:
+    return _numbers("reason", WithdrawalReason)
+
+
+def _waits() -> str:
+    return _numbers("waits", Waits)
+
+
+def _numbers(head: str, kind: type[IntEnum]) -> str:
+    said = docstrings(codes, kind.__name__)
+    rows = [(str(int(each)), f"`{each.name}`", said[each.name]) for each in kind]
+    return _table((head, "name", "meaning"), rows)
 
 
 def _heartbeat() -> str:
@@ -208,6 +239,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "transitions": _transitions,
     "close-codes": _close_codes,
     "reset-reasons": _reset_reasons,
+    "withdrawal-reasons": _withdrawal_reasons,
+    "waits": _waits,
     "heartbeat": _heartbeat,
 }
 

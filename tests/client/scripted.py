@@ -63,6 +63,11 @@ class Pipe:
     def feed(self, data: bytes) -> None:
         self._chunks.put_nowait(data)
 
+    @property
+    def unread(self) -> int:
+        """Writes that this end has not read."""
+        return self._chunks.qsize()
+
     async def drain(self) -> None:
         await self.stuck.wait()
         if self.lost:
@@ -176,6 +181,13 @@ def push(
     oplogs = [m.PushedOplog(each, 1_000 + each, str(each).encode(), f"m{each}") for each in ids]
     last = ids[-1] if ids else after
     return m.Push(biz, target, after, last if upto is None else upto, oplogs)
+
+
+def withdrawal(after: int, by: int, *ranges: tuple[int, int], reason: int = 1) -> m.Push:
+    """A Push of one oplog, `by`, that withdraws `ranges`."""
+    withdraws = m.Withdrawal([m.IdRange(*each) for each in ranges], reason)
+    oplog = m.PushedOplog(by, 1_000 + by, b"", f"m{by}", withdraws=withdraws)
+    return m.Push("CHAT", "user:alice", after, by, [oplog])
 
 
 class Seen:

@@ -8,6 +8,7 @@ from mobilesync.client.acks import URGENT_COUNT, Acks
 from mobilesync.client.inbox import Channel
 from mobilesync.client.local_store import LocalStore
 from mobilesync.protocol import messages as m
+from mobilesync.protocol.codes import Waits
 from mobilesync.protocol.limits import POINTS_MAX
 from tests.client.scripted import EPOCH, Pipe, eventually, push
 
@@ -21,8 +22,13 @@ class Server:
         self.store = LocalStore(":memory:", app="demo", device="d1")
         self.heard: list[m.Ack] = []
         self.deaf_to: set[Channel] = set()
+        self.unhandled: set[str] = set()
         self.acks = Acks(
-            self.store, delay_s, self.heard.append, lambda each: each not in self.deaf_to
+            self.store,
+            delay_s,
+            self.heard.append,
+            lambda each: each not in self.deaf_to,
+            lambda biz: biz not in self.unhandled,
         )
         self.stream = Pipe()
         self.running = asyncio.ensure_future(self.acks.run(self.stream))
@@ -81,6 +87,77 @@ async def test_what_was_forgotten_meanwhile_is_not_said() -> None:
     server.store.forget("user:alice")
     server.acks.flush()
     assert [each.target for each in server.heard[0].acked] == ["everyone"]
+
+
+# Why something waits.
+
+
+async def test_why_it_waits_travels_with_the_point() -> None:
+    server = Server()
+    server.unhandled = {"CHAT"}
+    server.save(push(0, 1), push(0, 1, biz="PAY"))
+    server.acks.flush()
+    assert server.heard == [
+        m.Ack([m.Acked(*CHAT, 1, 0, Waits.NO_HANDLER), m.Acked("PAY", "user:alice", 1, 0)])
+    ]
+
+
+async def test_a_failure_is_told_once_and_its_end_with_the_next_move() -> None:
+    server = Server()
+    server.save(push(0, 1, 2))
+    server.acks.flush()
+    for _ in range(3):
+        row = server.store.take(CHAT)
+        assert row is not None
+        server.store.fail(row.key, "ValueError: no", None)
+        server.acks.moved([CHAT])
+        server.acks.flush()
+    assert [each.acked for each in server.heard] == [
+        [m.Acked(*CHAT, 2, 0)],
+        [m.Acked(*CHAT, 2, 0, Waits.HANDLER_FAILED)],
+    ]
+    row = server.store.take(CHAT)
+    assert row is not None
+    server.store.finish([row.key])
+    server.acks.moved([CHAT])
+    server.acks.flush()
+    assert server.heard[2:] == [m.Ack([m.Acked(*CHAT, 2, 1)])]
+
+
+async def test_that_it_waits_no_longer_is_worth_no_bytes() -> None:
+    server = Server()
+    server.unhandled = {"CHAT"}
+    server.save(push(0, 1))
+    server.acks.flush()
+    server.unhandled = set()
+    server.acks.moved([CHAT])
+    server.acks.flush()
+    assert len(server.heard) == 1
+    # And then that it waits again neither: the server still believes so.
+    server.unhandled = {"CHAT"}
+    server.acks.reconsider("CHAT")
+    server.acks.flush()
+    assert len(server.heard) == 1
+
+
+async def test_a_handler_that_goes_is_told_for_what_waits() -> None:
+    server = Server()
+    server.save(push(0, 1), push(0, 1, biz="PAY"), push(0, upto=4, target="everyone"))
+    server.acks.flush()
+    server.unhandled = {"CHAT"}
+    server.acks.reconsider("CHAT")
+    await eventually(lambda: len(server.heard) == 2)
+    assert server.heard[1] == m.Ack([m.Acked(*CHAT, 1, 0, Waits.NO_HANDLER)])
+
+
+async def test_after_a_hello_it_is_told_again_why_something_waits() -> None:
+    server = Server()
+    server.unhandled = {"CHAT"}
+    server.store.apply([push(0, 1), push(0, 1, biz="PAY"), push(0, upto=3, biz="NEW")], EPOCH)
+    server.acks.said(server.store.points(["user:alice"]))
+    server.acks.moved(())
+    server.acks.flush()
+    assert server.heard == [m.Ack([m.Acked(*CHAT, 1, 0, Waits.NO_HANDLER)])]
 
 
 async def test_a_stuck_link_gets_no_more_acks() -> None:

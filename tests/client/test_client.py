@@ -21,6 +21,7 @@ from mobilesync.client import (
     Stopped,
     Superseded,
     TokenFailed,
+    WithdrawnOplogs,
 )
 from mobilesync.client.transaction import Transaction
 from mobilesync.protocol import messages as m
@@ -34,6 +35,7 @@ from tests.client.scripted import (
     eventually,
     push,
     welcome_for,
+    withdrawal,
 )
 
 
@@ -94,10 +96,15 @@ async def test_functions_are_registered_by_decorators() -> None:
             if isinstance(event, Connected):
                 told.append("connected")
 
-        assert all(callable(each) for each in (chat, pay, typing, reset, state))
+        @client.on_withdrawn("CHAT")
+        def withdrawn(what: WithdrawnOplogs) -> None:
+            told.append(f"withdrawn {what.ranges}")
+
+        assert all(callable(each) for each in (chat, pay, typing, reset, state, withdrawn))
         with pytest.raises(HandlerExists):
             client.on("CHAT")(chat)
-        await (await script.accept()).welcome(
+        talk = await script.accept()
+        await talk.welcome(
             push(0, 1),
             push(0, 1, biz="PAY"),
             m.Notice("TYPING", "everyone", 0, b"typing"),
@@ -105,6 +112,8 @@ async def test_functions_are_registered_by_decorators() -> None:
         )
         await eventually(lambda: len(told) == 5)
         assert sorted(told) == ["1", "connected", "paid 1", "reset to 7", "typing"]
+        talk.say(withdrawal(7, 8, (1, 1)))
+        await eventually(lambda: told[5:] == ["withdrawn ((1, 1),)"])
 
 
 async def test_an_unregistered_biz_is_kept() -> None:
@@ -211,6 +220,34 @@ async def test_a_login_that_is_overtaken_says_so() -> None:
         with pytest.raises(Superseded):
             await late
         assert client.stats().user == "carol"
+
+
+async def test_attributes_before_a_start_are_those_of_the_start() -> None:
+    script = Script()
+    client = client_of(script, attributes={"a": "1"})
+    client.set_attributes({"b": "2"})
+    with pytest.raises(InvalidOption):
+        client.set_attributes({"c": "x" * 257})
+    async with client:
+        hello = await (await script.accept()).welcome()
+        assert hello.attributes == {"b": "2"}
+
+
+async def test_a_biz_that_loses_its_handler_says_so() -> None:
+    script, started = Script(), asyncio.Event()
+    async with client_of(script) as client:
+
+        @client.on("CHAT")
+        async def handle(_: ReceivedOplog) -> None:
+            started.set()
+            await asyncio.Event().wait()
+
+        talk = await script.accept()
+        await talk.welcome(push(0, 1))
+        await started.wait()
+        assert (await talk.hear(m.Ack)).acked == [m.Acked("CHAT", "user:alice", 1, 0)]
+        client.off("CHAT")
+        assert (await talk.hear(m.Ack)).acked == [m.Acked("CHAT", "user:alice", 1, 0, 1)]
 
 
 async def test_not_connected_in_time_says_why() -> None:

@@ -8,9 +8,11 @@ import pytest
 from mobilesync.client import ClientStopped, Connected, Connecting, Stopped, Waiting
 from mobilesync.client.errors import LinkLost, NotConnected
 from mobilesync.client.options import ClientOptions
+from mobilesync.client.stream import LINGER_S
 from mobilesync.protocol import messages as m
-from mobilesync.protocol.codes import CloseCode, Reaction, reaction
+from mobilesync.protocol.codes import CloseCode, Reaction, ResetReason, reaction
 from tests.client.scripted import (
+    EPOCH,
     PATIENCE_S,
     Script,
     Seen,
@@ -244,6 +246,104 @@ async def test_only_a_stable_session_forgives_earlier_failures() -> None:
         clock.now_s += 61
         talk.end.close()
         assert (await states.until(Connecting)).attempt == 2
+
+
+async def test_a_device_that_is_to_be_rewound_comes_back_at_once() -> None:
+    script, seen, states = Script(), Seen(), States()
+    async with client_of(script, options=SLOW) as client:
+        client.on_state(states)
+        client.on("CHAT")(seen)
+        talk = await script.accept()
+        await talk.welcome(push(0, 1, 2, 3))
+        assert await seen.until(3) == [1, 2, 3]
+        talk.say(m.Close(CloseCode.RESUME, "rewind"))
+        assert (await states.until(Waiting)).code == CloseCode.RESUME
+        # At once, although every wait of its own would take long.
+        talk = await script.accept()
+        hello = await talk.hear(m.Hello)
+        rewound = m.Reset("CHAT", "user:alice", EPOCH, 1, ResetReason.REWOUND)
+        talk.say(m.Welcome(1, EPOCH, "s2", "alice", 0, 60, 540, [rewound]), push(1, 2, 3))
+        assert await seen.until(5) == [1, 2, 3, 2, 3]
+        assert [each.received for each in hello.points] == [3]
+        assert isinstance(client.stats().state, Connected)
+
+
+# Attributes.
+
+
+async def test_new_attributes_are_told_by_a_new_hello_at_once() -> None:
+    script, seen = Script(), Seen()
+    async with client_of(script, attributes={"a": "1"}, options=SLOW) as client:
+        client.on("CHAT")(seen)
+        talk = await script.accept()
+        assert (await talk.welcome(push(0, 1))).attributes == {"a": "1"}
+        await seen.until(1)
+        client.set_attributes({"a": "1"})
+        client.set_attributes({"fcm_token": "x"})
+        waiting = client.stats().state
+        assert isinstance(waiting, Waiting)
+        assert "attributes" in waiting.why
+        heard = await talk.ended()
+        assert heard[-1] == m.Close(CloseCode.NORMAL)
+        talk.end.close()
+        hello = await (await script.accept()).welcome(push(1, 2))
+        assert hello.attributes == {"fcm_token": "x"}
+        assert [each.received for each in hello.points] == [1]
+        await client.connected(5)
+        assert await seen.until(2) == [1, 2]
+        assert script.connects == 2
+
+
+async def test_a_server_that_does_not_part_is_left() -> None:
+    script, started_s = Script(), asyncio.get_running_loop().time()
+    async with client_of(script, options=SLOW) as client:
+        talk = await script.accept()
+        await talk.hear(m.Hello)
+        client.set_attributes({"a": "2"})
+        # What comes now is for a session that is over.
+        talk.say(welcome_for("alice"), push(0, 1))
+        hello = await (await script.accept()).welcome()
+        assert hello.attributes == {"a": "2"}
+        assert hello.points == []
+        assert asyncio.get_running_loop().time() - started_s >= LINGER_S
+
+
+async def test_attributes_that_change_while_connecting_are_in_hello() -> None:
+    script, started, go = Script(), asyncio.Event(), asyncio.Event()
+
+    async def source() -> str:
+        started.set()
+        await go.wait()
+        return "t-alice"
+
+    async with client_of(script, token=source) as client:
+        await started.wait()
+        client.set_attributes({"a": "2"})
+        go.set()
+        assert (await (await script.accept()).welcome()).attributes == {"a": "2"}
+        assert script.connects == 1
+
+
+async def test_new_attributes_neither_heal_a_stop_nor_shorten_the_servers_advice() -> None:
+    script, states = Script(), States()
+    async with client_of(script) as client:
+        client.on_state(states)
+        talk = await script.accept()
+        await talk.hear(m.Hello)
+        talk.say(m.Close(CloseCode.DRAINING, "", 60_000, 0))
+        await states.until(Waiting)
+        client.set_attributes({"a": "2"})
+        await asyncio.sleep(0.01)
+        assert script.connects == 1
+    async with client_of(script) as client:
+        client.on_state(states)
+        talk = await script.accept()
+        await talk.hear(m.Hello)
+        talk.say(m.Close(CloseCode.UNKNOWN_APP))
+        await states.until(Stopped)
+        client.set_attributes({"a": "3"})
+        await asyncio.sleep(0.01)
+        assert script.connects == 2
 
 
 # Users while there is no session.

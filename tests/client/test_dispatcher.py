@@ -350,7 +350,7 @@ async def test_a_listener_that_never_listens_is_given_up_visibly() -> None:
     assert await seen.until(1) == [51]
     (told,) = bench.told
     assert isinstance(told, ListenerFailed)
-    assert told.reset.floor == 50
+    assert told.what == ChannelReset(*CHAT, EPOCH, 50, 1, 0)
     assert "never" in told.error
 
 

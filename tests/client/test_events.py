@@ -4,8 +4,13 @@ import dataclasses
 
 import pytest
 
-from mobilesync.client.events import ChannelReset, ReceivedNotice, ReceivedOplog
-from mobilesync.protocol.codes import ResetReason
+from mobilesync.client.events import (
+    ChannelReset,
+    ReceivedNotice,
+    ReceivedOplog,
+    WithdrawnOplogs,
+)
+from mobilesync.protocol.codes import ResetReason, WithdrawalReason
 
 
 @pytest.mark.parametrize("kind", [ReceivedOplog, ReceivedNotice])
@@ -34,6 +39,14 @@ def test_nobody_changes_an_oplog() -> None:
     oplog = ReceivedOplog("CHAT", "everyone", 1, b"")
     with pytest.raises(dataclasses.FrozenInstanceError):
         oplog.id = 2  # type: ignore[misc]  # that is what is tested
+
+
+def test_a_withdrawal_knows_its_ids_and_its_reason() -> None:
+    withdrawn = WithdrawnOplogs("CHAT", "everyone", 7, ((2, 3), (7, 7)), WithdrawalReason.CONSUMED)
+    assert [each for each in range(10) if each in withdrawn] == [2, 3, 7]
+    assert withdrawn.consumed
+    for reason in (WithdrawalReason.RECALLED, 200):
+        assert not dataclasses.replace(withdrawn, reason=reason).consumed
 
 
 def test_only_a_renamed_epoch_loses_nothing() -> None:

@@ -37,6 +37,17 @@ def test_notices_have_their_own_handlers() -> None:
     assert handlers.of_notice("TYPING") is None
 
 
+def test_withdrawals_have_their_own_listeners() -> None:
+    handlers = Handlers()
+    handlers.register_withdrawn("CHAT", ignore)
+    assert handlers.of("CHAT") is None
+    assert handlers.of_withdrawn("CHAT") is ignore
+    with pytest.raises(HandlerExists):
+        handlers.register_withdrawn("CHAT", ignore)
+    handlers.unregister("CHAT")
+    assert handlers.of_withdrawn("CHAT") is None
+
+
 def test_what_cannot_be_called_is_refused() -> None:
     mistaken: Any = "print"
     with pytest.raises(InvalidOption):
@@ -47,8 +58,11 @@ def test_handlers_have_a_bound() -> None:
     handlers = Handlers()
     for n in range(BIZ_HANDLERS_MAX):
         handlers.register(f"B{n}", Handler(ignore, False))
+        handlers.register_withdrawn(f"B{n}", ignore)
     with pytest.raises(InvalidOption):
         handlers.register("ONE-MORE", Handler(ignore, False))
+    with pytest.raises(InvalidOption):
+        handlers.register_withdrawn("ONE-MORE", ignore)
 
 
 async def test_functions_may_be_async_or_not() -> None:

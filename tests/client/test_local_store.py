@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mobilesync.client.errors import StoreRefused, StoreUnavailable
-from mobilesync.client.events import ChannelReset, ReceivedOplog
+from mobilesync.client.events import ChannelReset, ReceivedOplog, WithdrawnOplogs
 from mobilesync.client.local_store import LocalStore, PushRefused
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import ResetReason
-from tests.client.scripted import EPOCH, database, push
+from tests.client.scripted import EPOCH, database, push, withdrawal
 
 CHAT = ("CHAT", "user:alice")
 ALICE = ("user:alice", "device:d1", "everyone")
@@ -231,6 +231,36 @@ def test_parked_oplogs_let_the_channel_go_on_and_come_back() -> None:
     assert (store.parked_count(), store.inbox_count) == (0, 0)
 
 
+def test_a_failure_is_known_until_the_oplog_is_out_of_the_way() -> None:
+    store = opened()
+    store.apply([push(0, 1, 2)], EPOCH)
+    assert not store.has_failed(CHAT)
+    row = store.take(CHAT)
+    assert row is not None
+    store.fail(row.key, "ValueError: no", None)
+    assert store.has_failed(CHAT)
+    # Also while it runs again, and until it is parked.
+    assert store.take(CHAT) is not None
+    assert store.has_failed(CHAT)
+    assert not store.drop_withdrawn(row.key)
+    store.fail(row.key, "ValueError: no", 55)
+    assert not store.has_failed(CHAT)
+    assert handle_all(store)
+    assert not store.has_failed(CHAT)
+
+
+def test_a_call_that_is_withdrawn_goes_with_its_failure() -> None:
+    store = opened()
+    store.apply([push(0, 1)], EPOCH)
+    row = store.take(CHAT)
+    assert row is not None
+    store.apply([withdrawal(1, 2, (1, 1))], EPOCH)
+    assert store.inbox_count == 2
+    assert store.drop_withdrawn(row.key)
+    assert store.inbox_count == 1
+    assert handle_all(store) == [WithdrawnOplogs(*CHAT, EPOCH, ((1, 1),), 1)]
+
+
 def test_only_parked_ones_are_discarded_or_retried() -> None:
     store = opened()
     store.apply([push(0, 1)], EPOCH)
@@ -280,8 +310,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = opened(self.sql)
         self.epoch, self.received = EPOCH, 0
         self.waiting: list[tuple[int, int] | str] = []
-        """What is to be handled: (epoch, id), or a reset."""
+        """What is to be handled: (epoch, id), a reset, or a withdrawal."""
         self.counting: dict[tuple[int, int], bool] = {}
+        self.called: set[tuple[int, int]] = set()
 
     @rule(gaps=st.lists(st.integers(1, 3), max_size=4), more=st.integers(0, 2))
     def push(self, gaps: list[int], more: int) -> None:
@@ -318,17 +349,42 @@ class StoreMachine(RuleBasedStateMachine):
         assert (row is None) == (not self.waiting)
         if row is None:
             return
+        first = self.waiting[0]
         if isinstance(row.item, ReceivedOplog):
-            assert (row.item.epoch, row.item.id) == self.waiting[0]
+            assert (row.item.epoch, row.item.id) == first
+            self.called.add((row.item.epoch, row.item.id))
+        elif isinstance(row.item, ChannelReset):
+            assert first == "reset"
         else:
-            assert self.waiting[0] == "reset"
-        if finish:
-            self.store.finish([row.key])
-            done = self.waiting.pop(0)
-            if not isinstance(done, str):
-                del self.counting[done]
-        else:
+            assert str(first).startswith("withdrawn by ")
+        if not finish:
             self.store.release()
+            return
+        self.store.finish([row.key])
+        self.waiting.pop(0)
+        if not isinstance(first, str):
+            del self.counting[first]
+        elif first != "reset":
+            _, _, by, _, epoch = first.split()
+            del self.counting[int(epoch), int(by)]
+
+    @rule(data=st.data(), more=st.integers(0, 2))
+    def withdraw(self, data: st.DataObject, more: int) -> None:
+        by = self.received + 1 + more
+        first = data.draw(st.integers(1, by))
+        last = data.draw(st.integers(first, by + 2))
+        self.store.apply([withdrawal(self.received, by, (first, last))], self.epoch)
+        self.received = by
+        unseen: set[int] = set()
+        for key in [each for each in self.waiting if not isinstance(each, str)]:
+            if first <= key[1] <= min(last, by - 1) and self.counting[key]:
+                self.waiting.remove(key)
+                del self.counting[key]
+                if key not in self.called:
+                    unseen.add(key[1])
+        if set(range(first, min(last, by - 1) + 1)) - unseen:
+            self.waiting.append(f"withdrawn by {by} in {self.epoch}")
+            self.counting[self.epoch, by] = True
 
     @rule()
     def die(self) -> None:

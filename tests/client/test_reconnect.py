@@ -5,7 +5,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobilesync.client.reconnect import Ended, Reconnect
+from mobilesync.client.reconnect import RESUMES_MAX, Ended, Reconnect, Wait
+from mobilesync.protocol.codes import CloseCode
 
 FIRST_S, LONGEST_S, STABLE_S = 0.5, 120.0, 60.0
 
@@ -60,6 +61,33 @@ def test_only_a_session_that_lasted_begins_anew() -> None:
     assert reconnect.failures == 1
     reconnect.forgive()
     assert reconnect.failures == 0
+
+
+def test_a_server_that_wants_a_new_hello_gets_it_at_once() -> None:
+    reconnect = policy()
+    for _ in range(3):
+        reconnect.after(Ended("lost"))
+    resume = Ended("rewind", CloseCode.RESUME)
+    for _ in range(RESUMES_MAX):
+        assert reconnect.after(resume) == Wait(0.0, 0.0)
+    assert reconnect.failures == 3
+    # It is no reason to stay away longer, but the server may ask for that.
+    reconnect.after(Ended("lost"))
+    advised = Ended("rewind", CloseCode.RESUME, 2_000)
+    assert reconnect.after(advised) == Wait(2.0, 2.0)
+
+
+def test_a_server_that_cannot_stop_wanting_a_new_hello_is_not_hammered() -> None:
+    reconnect = policy()
+    resume = Ended("rewind", CloseCode.RESUME)
+    waits = [reconnect.after(resume).seconds for _ in range(RESUMES_MAX + 50)]
+    assert sum(waits[:RESUMES_MAX]) == 0
+    assert all(each > 0 for each in waits[RESUMES_MAX:])
+    assert max(waits) > LONGEST_S * 0.8
+    for ended in (Ended("rewind", CloseCode.RESUME, lasted_s=STABLE_S), Ended("lost")):
+        reconnect.after(ended)
+        assert reconnect.after(resume).seconds == 0
+    reconnect.after(Ended("lost"))
 
 
 def test_a_new_token_costs_no_wait_once() -> None:

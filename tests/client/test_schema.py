@@ -1,5 +1,6 @@
 """Who may open a local store, and what SQLite's errors mean."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import pytest
 
 from mobilesync.client import schema
 from mobilesync.client.errors import StoreDamaged, StoreRefused, StoreUnavailable
+from mobilesync.client.events import ReceivedOplog
+from mobilesync.client.local_store import LocalStore
+from mobilesync.protocol import messages as m
+
+STORES = Path(__file__).parent / "stores"
+"""Files that earlier formats of the SDK wrote, untouched."""
 
 
 def prepared(path: Path) -> sqlite3.Connection:
@@ -40,16 +47,95 @@ def test_another_app_or_device_is_refused(tmp_path: Path, app: str, device: str)
 def test_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     sql = prepared(path)
-    sql.execute("UPDATE mobilesync_meta SET value = '2' WHERE key = 'version'")
-    with pytest.raises(StoreRefused, match="format 2"):
+    sql.execute("UPDATE mobilesync_meta SET value = '3' WHERE key = 'version'")
+    with pytest.raises(StoreRefused, match="format 3"):
         schema.prepare(sql, "demo", "d1")
-    assert sql.execute("SELECT value FROM mobilesync_meta WHERE key='version'").fetchone() == ("2",)
+    assert sql.execute("SELECT value FROM mobilesync_meta WHERE key='version'").fetchone() == ("3",)
     sql.close()
 
 
-def test_a_store_without_a_version_is_damaged(tmp_path: Path) -> None:
+def old_store(folder: Path) -> sqlite3.Connection:
+    """A store that the first SDK wrote, as it lies on a device."""
+    path = folder / "store.sqlite"
+    shutil.copy(STORES / "format-1.sqlite", path)
+    return schema.connect(path)
+
+
+def columns(sql: sqlite3.Connection) -> dict[str, list[object]]:
+    tables = ("mobilesync_meta", "mobilesync_channel", "mobilesync_inbox")
+    return {each: sql.execute(f"PRAGMA table_info({each})").fetchall() for each in tables}
+
+
+def test_the_store_of_an_older_sdk_is_brought_up_to_date(tmp_path: Path) -> None:
+    sql = old_store(tmp_path)
+    before = sql.execute("SELECT * FROM mobilesync_inbox").fetchall()
+    schema.prepare(sql, "demo", "d1")
+    new = schema.connect(":memory:")
+    schema.prepare(new, "demo", "d1")
+    assert columns(sql) == columns(new)
+    assert sql.execute("SELECT * FROM mobilesync_meta").fetchall() == (
+        new.execute("SELECT * FROM mobilesync_meta").fetchall()
+    )
+    after = sql.execute("SELECT * FROM mobilesync_inbox").fetchall()
+    assert after == [(*row, "", "", 0) for row in before]
+    new.close()
+    sql.close()
+
+
+def test_what_an_older_sdk_left_behind_is_handled(tmp_path: Path) -> None:
+    sql = old_store(tmp_path)
+    store = LocalStore(sql, app="demo", device="d1")
+    assert [(each.biz, each.received, each.processed) for each in store.points(["user:alice"])] == [
+        ("CHAT", 5, 2),
+        ("PAY", 20, 8),
+    ]
+    assert [each.oplog.id for each in store.parked(["user:alice"])] == [2]
+    assert store.recover(9, 0) == []
+    # The third call of the old life was cut off.
+    row = store.take(("CHAT", "user:alice"))
+    assert row is not None
+    assert row.item == ReceivedOplog("CHAT", "user:alice", 3, b"3", "m3", 1003, 2, 7)
+    withdraws = m.Withdrawal([m.IdRange(2, 2), m.IdRange(5, 5)], 1)
+    oplog = m.PushedOplog(6, 5, b"", withdraws=withdraws)
+    store.apply([m.Push("CHAT", "user:alice", 5, 6, [oplog])], 7)
+    assert store.parked_count() == 0
+    store.close()
+    sql.close()
+
+
+@pytest.mark.parametrize("app, device", [("other", "d1"), ("demo", "d2")])
+def test_an_old_store_of_another_device_stays_as_it_is(
+    tmp_path: Path, app: str, device: str
+) -> None:
+    sql = old_store(tmp_path)
+    before = list(sql.iterdump())
+    with pytest.raises(StoreRefused, match="belongs to"):
+        schema.prepare(sql, app, device)
+    assert list(sql.iterdump()) == before
+    sql.close()
+
+
+def test_a_migration_that_fails_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = old_store(tmp_path)
+    before = list(sql.iterdump())
+    broken = (*schema._MIGRATIONS[1], "INSERT INTO nowhere VALUES (1)")
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "_MIGRATIONS", {1: broken})
+        with pytest.raises(StoreUnavailable):
+            schema.prepare(sql, "demo", "d1")
+    assert list(sql.iterdump()) == before
+    schema.prepare(sql, "demo", "d1")
+    sql.close()
+
+
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM mobilesync_meta", "UPDATE mobilesync_meta SET value = '0'"]
+)
+def test_a_store_without_a_version_is_damaged(tmp_path: Path, change: str) -> None:
     sql = prepared(tmp_path / "store.sqlite")
-    sql.execute("DELETE FROM mobilesync_meta")
+    sql.execute(change)
     with pytest.raises(StoreDamaged):
         schema.prepare(sql, "demo", "d1")
     sql.close()

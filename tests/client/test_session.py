@@ -47,6 +47,7 @@ async def test_hello_says_who_and_what_is_held() -> None:
         hello = await (await script.accept()).welcome(push(0, 1), push(0, 4, target="everyone"))
         assert (hello.os, hello.app_version, hello.attributes) == ("ios", "1.2", attributes)
         assert hello.sdk.startswith("python/")
+        assert hello.features == [m.WITHDRAWALS]
         await eventually(lambda: client.stats().received == 2)
     async with client_of(script, kept, user="bob") as client:
         client.on("CHAT")(Seen())

@@ -1,12 +1,14 @@
-"""A device reduced to spec §6.4 and §11: what a client does about what a server says.
+"""A device reduced to spec §6.4, §11 and §13.9: what a client does about what a server says.
 
 The smallest thing that conforms, so that the conversation vectors are checked against the text and
 not only against one SDK. No store, no handlers, no network.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mobilesync.protocol import messages as m
+from mobilesync.protocol.codes import ResetReason
 from mobilesync.protocol.errors import ProtocolFault
 from mobilesync.protocol.versions import accept
 
@@ -15,6 +17,16 @@ Channel = tuple[str, str]
 
 class Ends(Exception):
     """The client must end the connection."""
+
+
+@dataclass
+class Waiting:
+    """An oplog in the inbox."""
+
+    channel: Channel
+    id: int
+    counts: bool = True
+    """Whether its id still means the same oplog to the server (§11.3)."""
 
 
 class DeviceModel:
@@ -27,7 +39,9 @@ class DeviceModel:
             assert isinstance(epoch, int)
             assert isinstance(received, int)
             self.points[str(biz), str(target)] = (epoch, received)
-        self.inbox: list[tuple[str, str, int]] = []
+        self.inbox: list[Waiting] = []
+        self.withdrawn: list[tuple[Channel, int, int, int]] = []
+        """What the app is told: channel, first and last id, reason."""
         self.notices = 0
         self.dropped = 0
         self._user = user
@@ -79,6 +93,7 @@ class DeviceModel:
             case m.Reset():
                 if message.epoch != self._epoch:
                     raise Ends("a Reset to an epoch that is not the current one")
+                self._recount(channel, message)
                 self.points[channel] = (message.epoch, message.floor)
             case m.Notice():
                 self.notices += 1
@@ -88,6 +103,40 @@ class DeviceModel:
         if epoch != self._epoch or received != push.after:
             raise Ends("a Push that does not continue")
         for oplog in push.oplogs:
-            row = (*channel, oplog.id)
-            self.inbox.append(row)
+            # Only after REWOUND: it comes again, at its new place.
+            self._take_out(channel, oplog.id, oplog.id)
+            if oplog.withdraws is None:
+                self.inbox.append(Waiting(channel, oplog.id))
+            else:
+                self._withdraw(channel, oplog.id, oplog.withdraws)
         self.points[channel] = (epoch, push.upto)
+
+    def _recount(self, channel: Channel, reset: m.Reset) -> None:
+        if reset.reason in {ResetReason.TRIMMED, ResetReason.RENAMED, ResetReason.REWOUND}:
+            return
+        floor = -1 if reset.reason == ResetReason.FOREIGN else reset.floor
+        for row in self.inbox:
+            if row.channel == channel and row.id > floor:
+                row.counts = False
+
+    def _withdraw(self, channel: Channel, by: int, withdrawal: m.Withdrawal) -> None:
+        for ids in withdrawal.ids:
+            unseen = self._take_out(channel, ids.first, min(ids.last, by - 1))
+            first = 0
+            for each in range(ids.first, min(ids.last, by - 1) + 2):
+                told = each <= min(ids.last, by - 1) and each not in unseen
+                if told and not first:
+                    first = each
+                if not told and first:
+                    self.withdrawn.append((channel, first, each - 1, withdrawal.reason))
+                    first = 0
+
+    def _take_out(self, channel: Channel, first: int, last: int) -> set[int]:
+        """Forget what waits under these ids; answers which that were."""
+        out = [
+            row
+            for row in self.inbox
+            if row.channel == channel and row.counts and first <= row.id <= last
+        ]
+        self.inbox = [row for row in self.inbox if row not in out]
+        return {row.id for row in out}

@@ -2,9 +2,11 @@
 
 from typing import get_args
 
+import msgspec
 import msgspec.inspect as mi
 from hypothesis import strategies as st
 
+from mobilesync.protocol import limits
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.transitions import TRANSITIONS, Role
 
@@ -30,6 +32,10 @@ def values(kind: mi.Type) -> st.SearchStrategy[object]:
             return st.lists(values(item), min_size=low or 0, max_size=LIST_MAX)
         case mi.DictType(key_type=key, value_type=value):
             return st.dictionaries(values(key), values(value), max_size=LIST_MAX)
+        case mi.UnionType(types=(present, mi.NoneType())):
+            return st.none() | values(present)
+        case mi.StructType(cls=m.Withdrawal):
+            return withdrawals()
         case mi.StructType(cls=cls):
             return structs(cls)
     raise TypeError(kind)
@@ -40,6 +46,22 @@ def structs(kind: type) -> st.SearchStrategy[object]:
     info = mi.type_info(kind)
     assert isinstance(info, mi.StructType)
     return st.builds(kind, **{field.name: values(field.type) for field in info.fields})
+
+
+@st.composite
+def withdrawals(draw: st.DrawFn) -> m.Withdrawal:
+    """A withdrawal whose ranges ascend and do not overlap."""
+    bounds = draw(
+        st.lists(st.integers(1, limits.ID_MAX), min_size=2, max_size=2 * LIST_MAX, unique=True)
+    )
+    bounds.sort()
+    # An odd one out is a range of a single id.
+    ranges = [
+        m.IdRange(first, last) for first, last in zip(bounds[::2], bounds[1::2], strict=False)
+    ]
+    if len(bounds) % 2:
+        ranges.append(m.IdRange(bounds[-1], bounds[-1]))
+    return m.Withdrawal(ranges, draw(st.integers(0, 255)))
 
 
 @st.composite
@@ -63,7 +85,7 @@ def pushes(draw: st.DrawFn) -> m.Push:
     after, upto = sorted((push.after, push.upto))
     ids = draw(st.lists(st.integers(after + 1, max(upto, after + 1)), unique=True, max_size=4))
     oplogs = [
-        m.PushedOplog(each, oplog.published_at_ms, oplog.payload, oplog.message_id)
+        msgspec.structs.replace(oplog, id=each)
         for each, oplog in zip(sorted(ids), push.oplogs, strict=False)
         if each <= upto
     ]
@@ -104,7 +126,7 @@ def acks(draw: st.DrawFn) -> m.Ack:
 
 def _possible(acked: m.Acked) -> m.Acked:
     processed, received = sorted((acked.received, acked.processed))
-    return m.Acked(acked.biz, acked.target, received, processed)
+    return msgspec.structs.replace(acked, received=received, processed=processed)
 
 
 @st.composite

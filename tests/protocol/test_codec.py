@@ -63,7 +63,20 @@ class TestRoundTrip:
     @given(pushes())
     def test_a_push_of_encoded_oplogs_is_the_same_push(self, push: m.Push) -> None:
         oplogs = [encode_oplog(oplog) for oplog in push.oplogs]
-        assert encode_push(push.biz, push.target, push.after, push.upto, oplogs) == encode(push)
+        frame = encode_push(push.biz, push.target, push.after, push.upto, oplogs)
+        assert decode(frame[FRAME_HEADER_BYTES:]) == push
+        assert len(frame) <= len(encode(push))
+
+    def test_an_oplog_with_nothing_special_is_short(self) -> None:
+        plain = m.PushedOplog(1, 5, b"x", "m")
+        assert encode_oplog(plain) == pack([1, 5, b"x", "m"])
+        special = (
+            m.PushedOplog(1, 5, b"x", "m", "k"),
+            m.PushedOplog(1, 5, b"x", "m", origin=m.Origin("everyone", 3)),
+            m.PushedOplog(9, 5, b"", "m", withdraws=m.Withdrawal([m.IdRange(1, 2)], 1)),
+        )
+        for oplog in special:
+            assert encode_oplog(oplog) == msgspec.msgpack.encode(oplog)
 
 
 class TestDecode:

@@ -43,6 +43,7 @@ class FutureHello(Struct, frozen=True, array_like=True, tag=1):
     foreground: bool = True
     next_beat_s: int = 0
     attributes: dict[str, str] = field(default_factory=dict)
+    features: list[str] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
     location: dict[str, float] | None = None
 
@@ -91,12 +92,14 @@ def greeted(version_max: int) -> Connection:
         "d",
         "u",
         [FuturePoint("B", "user:u", 7, 5, 5, b"\x00" * 16)],
+        features=["withdrawals", "telepathy"],
         languages=["de"],
         location={"lat": 48.1},
     )
     [understood] = server.receive_data(framed(hello))
     assert isinstance(understood, m.Hello)
     assert understood.points == [m.SyncPoint("B", "user:u", 7, 5, 5)]
+    assert m.WITHDRAWALS in understood.features
     version = negotiate(understood.version_min, understood.version_max)
     assert accept(version, 1, version_max) == 1
     server.send(m.Welcome(version, 7, "s", "u", 0, 60, 540))
@@ -145,8 +148,9 @@ class TestTodaysClientMeetsANewServer:
 
     def test_it_lives_on(self) -> None:
         client = self.client()
-        push = [3, "B", "user:u", 0, 1, [[1, 5, b"x", "m", {"encoding": "zstd"}]], "new"]
-        expected = m.Push("B", "user:u", 0, 1, [m.PushedOplog(1, 5, b"x", "m")])
+        oplog = [1, 5, b"x", "m", "k", None, None, {"encoding": "zstd"}]
+        push = [3, "B", "user:u", 0, 1, [oplog], "new"]
+        expected = m.Push("B", "user:u", 0, 1, [m.PushedOplog(1, 5, b"x", "m", "k")])
         assert client.receive_data(frame([128, "hint"]) + frame(push)) == [expected]
 
     def test_its_shorter_messages_are_understood(self) -> None:

@@ -27,6 +27,11 @@ def push(after: int, upto: int, *ids: int) -> m.Push:
     return m.Push("B", "everyone", after, upto, [m.PushedOplog(each, 1, b"") for each in ids])
 
 
+def withdrawing(*ranges: tuple[int, int]) -> m.Push:
+    withdrawal = m.Withdrawal([m.IdRange(*each) for each in ranges], 1)
+    return m.Push("B", "everyone", 8, 9, [m.PushedOplog(9, 1, b"", withdraws=withdrawal)])
+
+
 WRONG: dict[str, m.Message] = {
     "a point that processed more than it received": hello(point(processed=6)),
     "a channel twice in hello": hello(point(), point("C"), point()),
@@ -44,6 +49,10 @@ WRONG: dict[str, m.Message] = {
     "an id above upto": push(5, 6, 7),
     "ids that descend": push(5, 9, 8, 7),
     "an id twice": push(5, 9, 7, 7),
+    "a withdrawn range upside down": withdrawing((4, 3)),
+    "withdrawn ranges that descend": withdrawing((5, 6), (1, 2)),
+    "withdrawn ranges that overlap": withdrawing((1, 3), (3, 4)),
+    "a withdrawn range twice": withdrawing((3, 3), (3, 3)),
 }
 RIGHT: dict[str, m.Message] = {
     "one biz, two targets": hello(point(), point(target="device:d")),
@@ -57,6 +66,8 @@ RIGHT: dict[str, m.Message] = {
     "a push of nothing": push(5, 5),
     "a push over what is not for this device": push(5, 9),
     "a push with gaps": push(5, 9, 6, 8),
+    "withdrawn ranges that touch": withdrawing((1, 1), (2, 4), (5, 8)),
+    "a withdrawal of ids to come, which mean nothing": withdrawing((7, 20)),
     "as many points as there may be": hello(*(point(f"B{n}") for n in range(POINTS_MAX))),
 }
 

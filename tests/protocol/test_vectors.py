@@ -5,6 +5,7 @@ specification alone agrees with every canonical vector, some are spelled out her
 every message type, state and close code of the protocol must occur.
 """
 
+import hashlib
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from mobilesync.domain.app_version import AppVersion
 from mobilesync.domain.channel import parse_target
+from mobilesync.domain.conditions import Rollout
 from mobilesync.domain.errors import InvalidRequest
 from mobilesync.domain.names import check_app, check_biz, check_message_id, check_owner
 from mobilesync.domain.sync_point import Fork, Head, SyncPoint, resume
@@ -61,13 +63,14 @@ SPELLED_OUT = [
               "a8 64 72 61 69 6e 69 6e 67",  # "draining"
               "cd 03 e8",          # 1000
               "cd 75 30"]),        # 30,000
-    ("ack of one channel", ["00 00 00 16", "92", "04",
+    ("ack of one channel", ["00 00 00 17", "92", "04",
               "91",                # array of 1
-              "94",                # its only element: array of 4
+              "95",                # its only element: array of 5
               "a4 43 48 41 54",    # "CHAT"
               "aa 75 73 65 72 3a 61 6c 69 63 65",  # "user:alice"
-              "2b", "29"]),        # 43, 41
-    ("hello of a new device without a user", ["00 00 00 11", "9d", "01",
+              "2b", "29",          # 43, 41
+              "00"]),              # waits for nothing
+    ("hello of a new device without a user", ["00 00 00 12", "9e", "01",
               "01", "01",          # versions 1 to 1
               "a1 74",             # token "t"
               "a2 64 31",          # device "d1"
@@ -76,8 +79,9 @@ SPELLED_OUT = [
               "a0", "a0", "a0",    # os, app_version, sdk: empty
               "c3",                # foreground
               "00",                # next_beat_s
-              "80"]),              # attributes: an empty map
-    ("push of two oplogs", ["00 00 00 39", "96", "03",
+              "80",                # attributes: an empty map
+              "90"]),              # features: an empty array
+    ("oplogs of four fields: nothing after the message id", ["00 00 00 39", "96", "03",
               "a4 43 48 41 54",
               "aa 75 73 65 72 3a 61 6c 69 63 65",
               "29", "2b",          # after 41, upto 43
@@ -88,6 +92,32 @@ SPELLED_OUT = [
               "94", "2b", "cf 00 00 01 9b 76 da a8 01",
               "c4 02 00 ff",
               "a0"]),  # no message id
+    ("push of an oplog that is offered again", ["00 00 00 2f", "96", "03",
+              "a4 43 48 41 54",
+              "a9 64 65 76 69 63 65 3a 64 31",  # "device:d1"
+              "00", "01",          # after 0, upto 1
+              "91",                # one oplog
+              "97", "01", "01",    # array of 7: id 1, published_at_ms 1
+              "c4 02 68 69",
+              "a4 6d 2d 34 32",    # "m-42"
+              "a0",                # no key
+              "92",                # origin: array of 2
+              "aa 75 73 65 72 3a 61 6c 69 63 65",
+              "2a",                # 42
+              "c0"]),              # withdraws nothing
+    ("push of an oplog that withdraws one other", ["00 00 00 23", "96", "03",
+              "a4 43 48 41 54",
+              "aa 75 73 65 72 3a 61 6c 69 63 65",
+              "2b", "2c",          # after 43, upto 44
+              "91",
+              "97", "2c", "01",    # array of 7: id 44, published_at_ms 1
+              "c4 00",             # no payload
+              "a0", "a0",          # no message id, no key
+              "c0",                # no origin
+              "92",                # withdraws: array of 2
+              "91",                # one range
+              "92", "2a", "2a",    # from 42 to 42
+              "01"]),              # RECALLED
     ("reset", ["00 00 00 15", "96", "05",
               "a4 43 48 41 54",
               "aa 75 73 65 72 3a 61 6c 69 63 65",
@@ -241,8 +271,10 @@ def compare(device: DeviceModel, step: Vector) -> None:
     expected = step["device"]
     points = [[*channel, *point] for channel, point in device.points.items()]
     assert sorted(points) == sorted(expected["points"])
-    assert [list(row) for row in device.inbox] == expected["inbox"]
+    assert [[*row.channel, row.id] for row in device.inbox] == expected["inbox"]
     assert device.notices == expected["notices"]
+    told = [[*channel, *ids_and_reason] for channel, *ids_and_reason in device.withdrawn]
+    assert told == expected.get("withdrawn", [])
 
 
 @pytest.mark.parametrize("vector", load("negotiation.json"))
@@ -319,6 +351,19 @@ def test_resume(vector: Vector) -> None:
     found = resume(point, head, vector["lineage"])
     reset = found.reset.name if found.reset is not None else None
     assert (found.cursor, reset) == (vector["cursor"], vector["reset"])
+
+
+@pytest.mark.parametrize("vector", load("rollout.json"))
+def test_rollout(vector: Vector) -> None:
+    salt, device = vector["salt"], vector["device"]
+    digest = hashlib.blake2b(f"{salt}\0{device}".encode(), digest_size=8).digest()
+    assert int.from_bytes(digest, "big") % 10_000 == vector["bucket"]
+    assert vector["in"]
+    assert vector["out"]
+    for percent in vector["in"]:
+        assert Rollout(percent, salt).admits(device), percent
+    for percent in vector["out"]:
+        assert not Rollout(percent, salt).admits(device), percent
 
 
 def test_every_reason_that_resume_gives_occurs() -> None:

@@ -76,6 +76,8 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_structure(value: Any) -> Any:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or list(value) == ["hex"]:
         return _plain(value)
-    return plain_array(value) if "type" in value else [_plain(each) for each in value.values()]
+    if "type" in value:
+        return plain_array(value)
+    return [_plain_structure(each) for each in value.values()]

@@ -3,14 +3,24 @@
 import re
 from pathlib import Path
 
+import msgspec
+import msgspec.inspect as mi
 import pytest
 
 from mobilesync.protocol import codes, limits
-from tools.generate_spec import BLOCKS, SPEC, docstrings, generate, main, stale
+from tools.generate_spec import BLOCKS, SPEC, docstrings, generate, main, stale, type_in_words
 
 ROOT = SPEC.parent
 HEADING = re.compile(r"^#+ §([\d.]+)", re.MULTILINE)
 PAGES = sorted(SPEC.glob("*.md"))
+
+
+class Sized(msgspec.Struct):
+    a: float
+
+
+class Mixed(msgspec.Struct):
+    a: str | int
 
 
 def sections() -> set[str]:
@@ -51,7 +61,21 @@ def test_every_bound_and_reason_has_its_sentence() -> None:
     said = docstrings(limits)
     bounds = [name for name in vars(limits) if name.isupper() and not name.startswith("_")]
     assert [name for name in bounds if name not in said] == []
-    assert set(docstrings(codes, "ResetReason")) == set(codes.ResetReason.__members__)
+    for kind in (codes.ResetReason, codes.WithdrawalReason, codes.Waits):
+        assert set(docstrings(codes, kind.__name__)) == set(kind.__members__)
+
+
+def test_a_structure_that_may_be_missing_says_so() -> None:
+    page = (SPEC / "messages.md").read_text("utf-8")
+    assert "| `origin` | [Origin](#origin) or nil | `nil` |" in page
+    assert "\n### Origin\n" in page
+
+
+@pytest.mark.parametrize("kind", [Sized, Mixed])
+def test_a_type_without_words_is_an_error(kind: type) -> None:
+    [field] = mi.type_info(kind).fields  # type: ignore[attr-defined]  # every struct has them
+    with pytest.raises(TypeError, match="no words"):
+        type_in_words(field.type)
 
 
 @pytest.mark.parametrize("folder", ["src", "tests", "tools", "spec"])

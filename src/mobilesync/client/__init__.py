@@ -38,6 +38,7 @@ from mobilesync.client.events import (
     ReceivedOplog,
     Stopped,
     Waiting,
+    WithdrawnOplogs,
 )
 from mobilesync.client.local_store import LocalStore
 from mobilesync.client.options import ClientOptions
@@ -79,4 +80,5 @@ __all__ = [
     "TokenSource",
     "Transaction",
     "Waiting",
+    "WithdrawnOplogs",
 ]

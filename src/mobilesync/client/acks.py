@@ -4,6 +4,9 @@ Strategy: note which channels have moved; one task says so for all of them toget
 `delay_s`, and at once when much was saved, so that the server's window does not close during a
 catch-up. An ack is cumulative and read from the store when it is sent, so only the newest counts.
 
+An ack also says why the next oplog is not handled yet (spec §11.4). That it is no longer so is
+worth no bytes: the next move of the point tells it.
+
 Invariants:
 - nothing is said twice (no news, no bytes);
 - what is said is durable: the points are read from the store.
@@ -15,6 +18,7 @@ from collections.abc import Callable, Iterable
 from mobilesync.client.inbox import Channel
 from mobilesync.client.local_store import LocalStore
 from mobilesync.client.stream import Stream
+from mobilesync.protocol.codes import Waits
 from mobilesync.protocol.limits import POINTS_MAX
 from mobilesync.protocol.messages import Ack, Acked, SyncPoint
 
@@ -31,13 +35,16 @@ class Acks:
         delay_s: float,
         send: Callable[[Ack], None],
         may_say: Callable[[Channel], bool],
+        handles: Callable[[str], bool],
     ) -> None:
-        """`may_say(channel)` is whether the server expects to hear of the channel now."""
+        """`may_say(channel)` is whether the server expects to hear of the channel now, and
+        `handles(biz)` whether the app has a handler for the biz."""
         self._store = store
         self._delay_s = delay_s
         self._send = send
         self._may_say = may_say
-        self._said: dict[Channel, tuple[int, int]] = {}
+        self._handles = handles
+        self._said: dict[Channel, tuple[int, int, int]] = {}
         self._moved: dict[Channel, None] = {}
         self._saved = 0
         self._wake = asyncio.Event()
@@ -45,9 +52,13 @@ class Acks:
         self.sent = 0
 
     def said(self, points: Iterable[SyncPoint]) -> None:
-        """A Hello or Bind has told the server these."""
+        """A Hello or Bind has told the server these, but not why some wait: that comes with the
+        next flush, if there is a reason."""
         for each in points:
-            self._said[each.biz, each.target] = (each.received, each.processed)
+            channel = (each.biz, each.target)
+            self._said[channel] = (each.received, each.processed, int(Waits.NOTHING))
+            if each.processed < each.received:
+                self._moved[channel] = None
 
     def moved(self, channels: Iterable[Channel], saved: int = 0) -> None:
         """These points may have moved; `saved` oplogs came with it."""
@@ -56,6 +67,10 @@ class Acks:
         self._wake.set()
         if self._saved >= URGENT_COUNT:
             self._urgent.set()
+
+    def reconsider(self, biz: str) -> None:
+        """The biz has lost its handler."""
+        self.moved([channel for channel in self._said if channel[0] == biz])
 
     def flush(self) -> None:
         """Say now what may be said; the rest is kept for later."""
@@ -90,7 +105,17 @@ class Acks:
             return None
         point = self._store.point(channel)
         now = (point.received, point.processed)
-        if self._said.get(channel) == now:
+        waits = self._waits(point)
+        said = self._said.get(channel)
+        if said is not None and said[:2] == now and waits in {said[2], Waits.NOTHING}:
             return None
-        self._said[channel] = now
-        return Acked(*channel, *now)
+        self._said[channel] = (*now, waits)
+        return Acked(*channel, *now, waits)
+
+    def _waits(self, point: SyncPoint) -> int:
+        if point.processed == point.received:
+            return int(Waits.NOTHING)
+        if not self._handles(point.biz):
+            return int(Waits.NO_HANDLER)
+        failed = self._store.has_failed((point.biz, point.target))
+        return int(Waits.HANDLER_FAILED if failed else Waits.NOTHING)

@@ -13,6 +13,7 @@ import random
 import sqlite3
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -29,6 +30,7 @@ from mobilesync.client.handlers import (
     NoticeHandler,
     ResetListener,
     StateListener,
+    WithdrawalListener,
 )
 from mobilesync.client.local_store import LocalStore
 from mobilesync.client.options import ClientOptions
@@ -155,8 +157,10 @@ class Client:
         return register
 
     def off(self, biz: str) -> None:
-        """Unregister the handlers of `biz`. Its oplogs are kept until there is one again."""
+        """Unregister the functions of `biz`. Its oplogs are kept until there is a handler again."""
         self._handlers.unregister(biz)
+        if self._running is not None:
+            self._running.connector.reconsider(biz)
 
     def on_notice(self, biz: str) -> Callable[[NoticeHandler], NoticeHandler]:
         """Register the decorated function for the non-persistent pushes of `biz`: only while
@@ -174,6 +178,22 @@ class Client:
         as oplogs do, for the biz's handler."""
         self._handlers.reset_listeners.append(function)
         return function
+
+    def on_withdrawn(self, biz: str) -> Callable[[WithdrawalListener], WithdrawalListener]:
+        """Register the decorated function for withdrawals in `biz`: it is called with a
+        WithdrawnOplogs when oplogs that the app may have shown were recalled, or processed on
+        another device of the user.
+
+        Between the oplogs that came before and after the withdrawal, repeated until it returns
+        without raising; it waits, as oplogs do, for the biz's handler. What was not handed out yet
+        just never comes. Raises HandlerExists.
+        """
+
+        def register(function: WithdrawalListener) -> WithdrawalListener:
+            self._handlers.register_withdrawn(biz, function)
+            return function
+
+        return register
 
     def on_state(self, function: StateListener) -> StateListener:
         """Call `function` with each ClientEvent from now on."""
@@ -216,12 +236,27 @@ class Client:
         if self._running is not None:
             self._running.switch(credentials, token)
 
+    def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        """From now on the device has these attributes, and no others.
+
+        If they differ from those before, a session that is open ends and the next one begins at
+        once, for they are told when a device logs in; `connected` waits for that. Call it when
+        something has changed, not in a loop. Raises InvalidOption; then nothing has changed.
+        """
+        old = self._setup.profile
+        profile = _profile(old.device, old.os, old.app_version, attributes)
+        if profile == old:
+            return
+        self._setup = replace(self._setup, profile=profile)
+        if self._running is not None:
+            self._running.connector.renew(profile)
+
     async def forget(self, user: str) -> None:
         """Remove everything that this device keeps of a user who is not logged in: an app that
         will not see them again makes room with it. Raises InvalidOption, StoreUnavailable."""
         if user == self._credentials.user:
             raise InvalidOption("the user is logged in", hint="log out first")
-        await self._need().forget(user)
+        await _started(self._running).forget(user)
 
     def foreground(self) -> None:
         """The app is on the screen: connect now if the server did not ask to wait, and test the
@@ -244,7 +279,7 @@ class Client:
 
         Raises NotConnected when that takes longer, ClientStopped when it will not come.
         """
-        running = self._need()
+        running = _started(self._running)
         try:
             async with asyncio.timeout(timeout_s):
                 await running.connector.connected()
@@ -255,13 +290,13 @@ class Client:
 
     def parked(self) -> list[ParkedOplog]:
         """The parked oplogs of the current user, the device and everyone, oldest first."""
-        running = self._need()
+        running = _started(self._running)
         return running.store.parked(running.dispatcher.targets)
 
     async def retry_parked(self, *keys: int) -> int:
         """Hand these parked oplogs (none named: all) to their handlers again, behind nothing but
         what waits already. Answers how many. Raises StoreUnavailable."""
-        running = self._need()
+        running = _started(self._running)
         async with running.gate:
             chosen = [each for each in self.parked() if not keys or each.key in keys]
             running.store.retry([each.key for each in chosen])
@@ -271,7 +306,7 @@ class Client:
     async def discard_parked(self, *keys: int) -> int:
         """Forget these parked oplogs (none named: all) for good. Answers how many.
         Raises StoreUnavailable."""
-        running = self._need()
+        running = _started(self._running)
         async with running.gate:
             chosen = [each for each in self.parked() if not keys or each.key in keys]
             running.store.discard([each.key for each in chosen])
@@ -280,12 +315,13 @@ class Client:
 
     def stats(self) -> ClientStats:
         """Figures so far."""
-        return self._need().stats(self._credentials.user)
+        return _started(self._running).stats(self._credentials.user)
 
-    def _need(self) -> Running:
-        if self._running is None:
-            raise InvalidOption("the client does not run", hint="use `async with`, or start()")
-        return self._running
+
+def _started(running: Running | None) -> Running:
+    if running is None:
+        raise InvalidOption("the client does not run", hint="use `async with`, or start()")
+    return running
 
 
 def _profile(

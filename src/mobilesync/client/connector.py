@@ -89,7 +89,7 @@ class Connector:
         self._told(event)
 
     def moved(self, channel: Channel) -> None:
-        """A processed point may have moved, and the inbox may have room."""
+        """A processed point, or why it does not move, may have changed; the inbox may have room."""
         self._around.room.set()
         if self._session is not None:
             self._session.acks.moved([channel])
@@ -101,6 +101,22 @@ class Connector:
         if self._session is not None:
             self._session.rebind(credentials.user, token or "")
         self.resume()
+
+    def renew(self, profile: Profile) -> None:
+        """The device has changed: log in again at once, which tells the server."""
+        self._profile = profile
+        why = "the device's attributes have changed"
+        if self._session is not None:
+            self._session.leave(why)
+            self.publish(Waiting(self._clock.wall_ms(), why))
+        if not isinstance(self.state, Stopped):
+            self._reconnect.forgive()
+            self._nudged.set()
+
+    def reconsider(self, biz: str) -> None:
+        """The biz has lost its handler: what waits for one may have to be told."""
+        if self._session is not None:
+            self._session.acks.reconsider(biz)
 
     def nudge(self, foreground: bool) -> None:
         """The app went to the foreground, where an attempt is due, or to the background."""

@@ -20,7 +20,7 @@ import asyncio
 import functools
 import logging
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from mobilesync.client.clock import Clock
 from mobilesync.client.errors import ClientError, StoreUnavailable
@@ -30,6 +30,7 @@ from mobilesync.client.events import (
     Parked,
     ParkedOplog,
     ReceivedOplog,
+    WithdrawnOplogs,
 )
 from mobilesync.client.handlers import Handler, Handlers, call
 from mobilesync.client.inbox import Channel, InboxRow
@@ -62,7 +63,8 @@ class Dispatcher:
         told: Callable[[Parked | ListenerFailed], None],
         broken: Callable[[Exception], None],
     ) -> None:
-        """`moved(channel)`: its processed point may have moved, and the inbox has more room.
+        """`moved(channel)`: its processed point, or why that does not move, may have changed, and
+        the inbox may have more room.
         `broken(error)`: the store is beyond use."""
         self._store = store
         self._gate = gate
@@ -207,9 +209,9 @@ class Dispatcher:
 
     async def _call(self, row: InboxRow, handler: Handler) -> bool:
         """Call who is to be called for `row`; whether the row is finished in the store already."""
-        if isinstance(row.item, ChannelReset):
+        if not isinstance(row.item, ReceivedOplog):
             async with asyncio.timeout(self._options.handler_timeout_s):
-                for listener in self._handlers.reset_listeners:
+                for listener in self._listeners(row.item):
                     await call(listener, row.item)
             return False
         if not handler.transactional:
@@ -221,6 +223,12 @@ class Dispatcher:
                 async with asyncio.timeout(self._options.handler_timeout_s):
                     await call(handler.function, row.item, transaction)
         return True
+
+    def _listeners(self, what: ChannelReset | WithdrawnOplogs) -> Sequence[Callable[..., object]]:
+        if isinstance(what, ChannelReset):
+            return self._handlers.reset_listeners
+        listener = self._handlers.of_withdrawn(what.biz)
+        return () if listener is None else (listener,)
 
     async def _mark(self, row: InboxRow) -> None:
         self._marks[row.key] = row.channel
@@ -246,21 +254,26 @@ class Dispatcher:
         now_ms = self._clock.wall_ms()
         try:
             async with self._gate:
-                if final and isinstance(row.item, ChannelReset):
+                # Withdrawn meanwhile: nobody wants it to succeed any more.
+                gone = self._store.drop_withdrawn(row.key)
+                if final and not gone and not isinstance(row.item, ReceivedOplog):
                     self._store.finish([row.key])
-                else:
+                elif not gone:
                     self._store.fail(row.key, error, now_ms if final else None)
         except StoreUnavailable as unavailable:
             self._rest(row.channel, _TROUBLE_FAILURES, str(unavailable))
             return False
+        # Also when it is tried again, for an ack may say that it has failed.
+        self._moved(row.channel)
+        if gone:
+            return True
         if not final:
             self._rest(row.channel, failures, error)
             return False
-        if isinstance(row.item, ChannelReset):
-            self._told(ListenerFailed(row.item, error))
-        else:
+        if isinstance(row.item, ReceivedOplog):
             self._told(Parked(ParkedOplog(row.key, row.item, error, now_ms)))
-            self._moved(row.channel)
+        else:
+            self._told(ListenerFailed(row.item, error))
         return True
 
     def _rest(self, channel: Channel, failures: int, why: str) -> None:

@@ -1,4 +1,4 @@
-"""What the SDK hands to the app: oplogs, notices, resets, and the state of the connection.
+"""What the SDK hands to the app: oplogs, notices, resets, withdrawals, and the connection's state.
 
 Frozen values. The state listener gets one of `ClientEvent`; a client goes from `Connecting` to
 `Connected` or `Waiting`, and never leaves `Stopped` by itself.
@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from mobilesync.protocol.codes import ResetReason
+from mobilesync.protocol.codes import ResetReason, WithdrawalReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,12 @@ class ReceivedOplog:
     attempt: int = 1
     """Which call this is: above 1 after a failure, or after a call that was cut off."""
     epoch: int = 0
+    key: str = ""
+    """What it is the newest value of; empty for nothing. Older ones of the key may have been left
+    out, and never come."""
+    origin: tuple[str, int] | None = None
+    """(target, id) of the oplog that this one offers again, because the device could not get it
+    before; its biz is the same."""
 
     @property
     def text(self) -> str:
@@ -73,6 +79,29 @@ class ChannelReset:
     def lossless(self) -> bool:
         """Whether only the epoch has changed."""
         return self.reason == ResetReason.RENAMED
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnOplogs:
+    """Oplogs that the app may have shown, and that are withdrawn: take back what can be taken
+    back. `3 in withdrawn` tells whether oplog id 3 of the channel is one of them."""
+
+    biz: str
+    target: str
+    epoch: int
+    ranges: tuple[tuple[int, int], ...]
+    """(first, last) of each range of oplog ids, ascending. Not all of them need have reached this
+    device; those that waited for their first call are left out, for the app never saw them."""
+    reason: int
+    """A `WithdrawalReason`, or a number that this version does not know."""
+
+    @property
+    def consumed(self) -> bool:
+        """Whether another device of the user has processed them; else they were recalled."""
+        return self.reason == WithdrawalReason.CONSUMED
+
+    def __contains__(self, oplog_id: int) -> bool:
+        return any(first <= oplog_id <= last for first, last in self.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +169,9 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class ListenerFailed:
-    """A reset listener failed as often as allowed, and will not be told again."""
+    """A listener of resets or withdrawals failed as often as allowed, and is not told again."""
 
-    reset: ChannelReset
+    what: ChannelReset | WithdrawnOplogs
     error: str
 
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mobilesync.client.errors import HandlerExists, InvalidOption
-from mobilesync.client.events import ChannelReset, ClientEvent, ReceivedNotice, ReceivedOplog
+from mobilesync.client.events import (
+    ChannelReset,
+    ClientEvent,
+    ReceivedNotice,
+    ReceivedOplog,
+    WithdrawnOplogs,
+)
 from mobilesync.client.transaction import Transaction
 
 Called = Awaitable[None] | None
@@ -17,6 +23,7 @@ OplogHandler = Callable[[ReceivedOplog], Called]
 TransactionalHandler = Callable[[ReceivedOplog, Transaction], Called]
 NoticeHandler = Callable[[ReceivedNotice], Called]
 ResetListener = Callable[[ChannelReset], Called]
+WithdrawalListener = Callable[[WithdrawnOplogs], Called]
 StateListener = Callable[[ClientEvent], Called]
 
 BIZ_HANDLERS_MAX = 1024
@@ -37,6 +44,7 @@ class Handlers:
     def __init__(self) -> None:
         self._by_biz: dict[str, Handler] = {}
         self._by_notice_biz: dict[str, NoticeHandler] = {}
+        self._by_withdrawn_biz: dict[str, WithdrawalListener] = {}
         self.reset_listeners: list[ResetListener] = []
         self.state_listeners: list[StateListener] = []
 
@@ -55,10 +63,19 @@ class Handlers:
         _check(biz, function, len(self._by_notice_biz))
         self._by_notice_biz[biz] = function
 
+    def register_withdrawn(self, biz: str, function: WithdrawalListener) -> None:
+        """Raises HandlerExists, InvalidOption."""
+        if biz in self._by_withdrawn_biz:
+            hint = "unregister it with off() first"
+            raise HandlerExists(f"{biz} has a listener of withdrawals", hint=hint)
+        _check(biz, function, len(self._by_withdrawn_biz))
+        self._by_withdrawn_biz[biz] = function
+
     def unregister(self, biz: str) -> None:
-        """Forget the biz's handlers. A call that runs goes on to its end."""
+        """Forget the biz's functions. A call that runs goes on to its end."""
         self._by_biz.pop(biz, None)
         self._by_notice_biz.pop(biz, None)
+        self._by_withdrawn_biz.pop(biz, None)
 
     def of(self, biz: str) -> Handler | None:
         """The biz's handler, if there is one."""
@@ -67,6 +84,10 @@ class Handlers:
     def of_notice(self, biz: str) -> NoticeHandler | None:
         """The biz's notice handler, if there is one."""
         return self._by_notice_biz.get(biz)
+
+    def of_withdrawn(self, biz: str) -> WithdrawalListener | None:
+        """The biz's listener of withdrawals, if there is one."""
+        return self._by_withdrawn_biz.get(biz)
 
 
 def _check(biz: str, function: object, count: int) -> None:

@@ -3,20 +3,22 @@
 Strategy: a pushed oplog becomes an inbox row in the same transaction that moves its channel's sync
 point; the row goes when its handler call has finished, in a transaction of its own or in the
 handler's. A Reset is a row too, so that its listener is told in the order of the channel and not
-forgotten. Rows are handled in the order of arrival, which between two resets is the order of ids.
+forgotten, and so is a withdrawal. Rows are handled in the order of arrival, which between two
+resets is the order of ids.
 
 Each public method that writes is one transaction, durable when it returns unless it says
 otherwise; it raises StoreUnavailable (nothing was changed, try later) or StoreDamaged. None may be
 called while `handling` is open, or it would become part of the handler's transaction.
 
-Not here: when handlers run and how often they are retried (dispatcher.py); the inbox's bound
-(session.py).
+Not here: what becomes a row (arrivals.py), when handlers run and how often they are retried
+(dispatcher.py), the inbox's bound (session.py).
 
 Invariants:
 - `received` of a channel and the rows up to it change together or not at all;
 - `current_id` is a row's oplog id while the server knows the oplog under it in the point's epoch,
   else NULL: such a row is still handled, but tells nothing about `processed`;
-- processed = the id before the lowest current one that is neither handled nor parked.
+- processed = the id before the lowest current one that is neither handled nor parked; one that is
+  withdrawn while its call runs no longer counts either.
 """
 
 import sqlite3
@@ -25,16 +27,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mobilesync.client import inbox
+from mobilesync.client import arrivals, inbox
 from mobilesync.client.database import Database
 from mobilesync.client.errors import LinkLost
 from mobilesync.client.events import ParkedOplog
 from mobilesync.client.inbox import Channel, InboxRow
 from mobilesync.client.transaction import Transaction
-from mobilesync.protocol.codes import ResetReason
 from mobilesync.protocol.messages import Push, Reset, SyncPoint
 
 _GIVEN_UP = "kind = 0 AND state != 1 AND failures >= ?"
+_LOWEST = (
+    "SELECT current_id, failures FROM mobilesync_inbox WHERE channel = ? AND current_id NOTNULL"
+    " AND state = 0 ORDER BY current_id LIMIT 1"
+)
+"""What holds back the processed point: neither handled, nor parked, nor withdrawn."""
 
 
 class PushRefused(LinkLost):
@@ -94,13 +100,15 @@ class LocalStore:
     def point(self, channel: Channel) -> SyncPoint:
         """The sync point of a channel that has one."""
         point = self._points[channel]
-        lowest = (
-            "SELECT current_id FROM mobilesync_inbox WHERE channel = ? AND current_id NOTNULL"
-            " AND state = 0 ORDER BY current_id LIMIT 1"
-        )
-        found = self._database.rows(lowest, (point.channel,))
+        found = self._database.rows(_LOWEST, (point.channel,))
         processed = min(point.received, found[0][0] - 1) if found else point.received
         return SyncPoint(*channel, point.epoch, point.received, processed)
+
+    def has_failed(self, channel: Channel) -> bool:
+        """Whether the oplog after the processed point of `channel` has failed, and waits for its
+        next call or is in it."""
+        found = self._database.rows(_LOWEST, (self._points[channel].channel,))
+        return bool(found) and found[0][1] > 0
 
     def apply(self, pushes: Sequence[Push], epoch: int) -> None:
         """Save what `pushes` bring and move their points, all in one transaction.
@@ -114,7 +122,7 @@ class LocalStore:
                 channel = (push.biz, push.target)
                 point = points.get(channel) or self._add_channel(channel, epoch)
                 _check(push, point, epoch)
-                self._save(push, point)
+                arrivals.save_push(self._database, point.channel, epoch, push)
                 points[channel] = self._move(point, epoch, push.upto)
         self._points = points
 
@@ -126,38 +134,10 @@ class LocalStore:
         channel = (reset.biz, reset.target)
         with self._database.transaction():
             point = self._points.get(channel) or self._add_channel(channel, reset.epoch)
-            rewound = reset.reason == ResetReason.REWOUND and reset.epoch == point.epoch
-            if not rewound:
-                # Ids above the floor, or all ids of a foreign store, now mean other oplogs.
-                above = -1 if reset.reason == ResetReason.FOREIGN else reset.floor
-                self._database.rows(
-                    "UPDATE mobilesync_inbox SET current_id = NULL"
-                    " WHERE channel = ? AND current_id > ?",
-                    (point.channel, above),
-                )
-            before = self._drop_last_reset(point)
-            payload = inbox.reset_payload(reset.floor, reset.reason, before)
-            self._database.rows(
-                "INSERT INTO mobilesync_inbox (channel, kind, epoch, id, published_at_ms,"
-                " message_id, payload) VALUES (?, 1, ?, 0, 0, '', ?)",
-                (point.channel, reset.epoch, payload),
-            )
-            self._database.grow(1, len(payload))
+            before = (point.epoch, point.received)
+            arrivals.save_reset(self._database, point.channel, before, reset)
             moved = self._move(point, reset.epoch, reset.floor)
         self._points = {**self._points, channel: moved}
-
-    def _drop_last_reset(self, point: _Point) -> int:
-        """Merge with a Reset that nothing has come after and nobody was told: so a server that
-        resets at each connect cannot fill the inbox. Answers the id before both."""
-        last = (
-            "SELECT arrival, kind, running, payload FROM mobilesync_inbox"
-            " WHERE arrival = (SELECT max(arrival) FROM mobilesync_inbox WHERE channel = ?)"
-        )
-        for arrival, kind, running, payload in self._database.rows(last, (point.channel,)):
-            if kind == inbox.RESET and not running:
-                self._database.delete("arrival = ?", arrival)
-                return inbox.received_before(payload)
-        return point.received
 
     def _add_channel(self, channel: Channel, epoch: int) -> _Point:
         insert = "INSERT INTO mobilesync_channel (biz, target, epoch, received) VALUES (?, ?, ?, 0)"
@@ -167,26 +147,6 @@ class LocalStore:
         update = "UPDATE mobilesync_channel SET epoch = ?, received = ? WHERE channel = ?"
         self._database.rows(update, (epoch, received, point.channel))
         return replace(point, epoch=epoch, received=received)
-
-    def _save(self, push: Push, point: _Point) -> None:
-        held = (
-            "SELECT 1 FROM mobilesync_inbox WHERE channel = ? AND current_id > ?"
-            " AND current_id <= ? LIMIT 1"
-        )
-        if self._database.rows(held, (point.channel, push.after, push.upto)):
-            # Only after REWOUND: an oplog that still waits comes again, at its new place.
-            for each in push.oplogs:
-                self._database.delete("channel = ? AND current_id = ?", point.channel, each.id)
-        channel, epoch = point.channel, point.epoch
-        self._database.run_many(
-            "INSERT INTO mobilesync_inbox (channel, kind, epoch, id, current_id, published_at_ms,"
-            " message_id, payload) VALUES (?, 0, ?, ?, ?, ?, ?, ?)",
-            [
-                (channel, epoch, o.id, o.id, o.published_at_ms, o.message_id, o.payload)
-                for o in push.oplogs
-            ],
-        )
-        self._database.grow(len(push.oplogs), sum(len(each.payload) for each in push.oplogs))
 
     def forget(self, target: str) -> None:
         """Forget the sync points and the inbox of `target`, as if it never had been here."""
@@ -207,6 +167,7 @@ class LocalStore:
         that an oplog that brings the app down each time is parked in the end. Answers those."""
         error = "the app ended while the handler ran"
         with self._database.transaction():
+            self._database.delete("state = 3")
             self._database.rows(
                 "UPDATE mobilesync_inbox SET running = 0, failures = failures + 1, error = ?"
                 " WHERE running = 1",
@@ -244,6 +205,8 @@ class LocalStore:
         if not keys:
             return None
         with self._database.transaction(synced=False):
+            # Withdrawn in the middle of a call, of which none runs now.
+            self._database.delete("channel = ? AND state = 3", point.channel)
             begin = "UPDATE mobilesync_inbox SET running = 1, attempts = attempts + 1"
             self._database.rows(f"{begin} WHERE arrival = ?", (min(keys),))
             rows = self._database.rows(f"{inbox.SELECT} WHERE arrival = ?", (min(keys),))
@@ -276,9 +239,19 @@ class LocalStore:
                 update += ", state = 1, parked_at_ms = ?"
                 self._database.rows(f"{update} WHERE arrival = ?", (error, parked_at_ms, key))
 
+    def drop_withdrawn(self, key: int) -> bool:
+        """Whether row `key` was withdrawn while its call ran, which has failed; then it is gone."""
+        withdrawn = "SELECT 1 FROM mobilesync_inbox WHERE arrival = ? AND state = 3"
+        if not self._database.rows(withdrawn, (key,)):
+            return False
+        with self._database.transaction():
+            self._database.delete("arrival = ?", key)
+        return True
+
     def release(self) -> None:
         """The app ends in good order: calls that are cut off now do not count as failed."""
         with self._database.transaction(synced=False):
+            self._database.delete("state = 3")
             self._database.rows("UPDATE mobilesync_inbox SET running = 0 WHERE running = 1")
 
     # Parked oplogs.

@@ -3,7 +3,7 @@
 Strategy: full jitter under an exponential bound, so that devices which lost a server together do
 not come back together; a server's advice is a time before which nobody comes. A session that
 lasted lets the bound begin anew; an accepted one that broke at once does not, or a server that
-accepts and dies would be hammered.
+accepts and dies would be hammered. A server that only wants a new Hello gets it at once.
 
 Pure but for the chance that is passed in: no clock, no waiting.
 """
@@ -11,6 +11,10 @@ Pure but for the chance that is passed in: no clock, no waiting.
 import random
 from dataclasses import dataclass, field, replace
 
+from mobilesync.protocol.codes import CloseCode
+
+RESUMES_MAX = 10
+"""As often in a row a server may send the device away to come back at once."""
 _DOUBLINGS_MAX = 30
 
 
@@ -54,22 +58,25 @@ class Reconnect:
         self._stable_s = stable_s
         self._chance = chance
         self.failures = 0
-        """Ends in a row since the last stable session."""
+        """Ends in a row since the last stable session, but those that ask for a new Hello."""
+        self._resumes = 0
 
     def after(self, ended: Ended, *, at_once_once: bool = False) -> Wait:
         """What to do after `ended`. With `at_once_once` the first of a row of ends costs no wait:
         that an expired token must be renewed is no failure."""
         if ended.lasted_s >= self._stable_s:
-            self.failures = 0
+            self.forgive()
+        self._resumes = self._resumes + 1 if ended.code == CloseCode.RESUME else 0
+        resumes = 0 < self._resumes <= RESUMES_MAX
         bound_s = min(self._longest_s, self._first_s * 2 ** min(self.failures, _DOUBLINGS_MAX))
         own_s = self._chance.uniform(0, bound_s)
-        if at_once_once and self.failures == 0:
+        if resumes or (at_once_once and self.failures == 0):
             own_s = 0.0
-        self.failures += 1
+        self.failures += not resumes
         spread_ms = self._chance.uniform(0, ended.retry_spread_ms)
         advised_s = (ended.retry_after_ms + spread_ms) / 1000
         return Wait(max(own_s, advised_s), advised_s)
 
     def forgive(self) -> None:
         """The app or its user changed something: begin anew."""
-        self.failures = 0
+        self.failures = self._resumes = 0

@@ -70,6 +70,7 @@ class Running:
             self._saved,
             self.bulletin.post,
             self.room,
+            lambda biz: setup.handlers.of(biz) is not None,
         )
         reconnect = Reconnect(
             options.reconnect_s, options.reconnect_max_s, options.stable_s, setup.chance

@@ -21,7 +21,7 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock; two clients there must not share
     fcntl = None  # type: ignore[assignment]  # the module is absent there
 
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 1.0
 """How long a write waits for another connection's transaction: it blocks the app's loop."""
 
@@ -50,11 +50,23 @@ CREATE TABLE mobilesync_inbox (
     attempts INTEGER NOT NULL DEFAULT 0,
     failures INTEGER NOT NULL DEFAULT 0,
     error TEXT NOT NULL DEFAULT '',
-    parked_at_ms INTEGER NOT NULL DEFAULT 0
+    parked_at_ms INTEGER NOT NULL DEFAULT 0,
+    key TEXT NOT NULL DEFAULT '',
+    origin_target TEXT NOT NULL DEFAULT '',
+    origin_id INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX mobilesync_inbox_current ON mobilesync_inbox (channel, current_id);
 CREATE INDEX mobilesync_inbox_order ON mobilesync_inbox (channel, state, arrival);
 """
+_MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE mobilesync_inbox ADD COLUMN key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mobilesync_inbox ADD COLUMN origin_target TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE mobilesync_inbox ADD COLUMN origin_id INTEGER NOT NULL DEFAULT 0",
+    ),
+}
+"""What makes the next format of each older one."""
+assert list(_MIGRATIONS) == list(range(1, VERSION))
 
 
 @contextmanager
@@ -110,7 +122,8 @@ def lock(path: str | Path) -> BinaryIO | None:
 
 
 def prepare(sql: sqlite3.Connection, app: str, device: str) -> None:
-    """Make the tables if there are none; check that they are this device's.
+    """Make the tables if there are none; check that they are this device's; bring those of an
+    older SDK up to date.
 
     Raises StoreRefused, StoreDamaged, StoreUnavailable; then nothing was changed.
     """
@@ -126,16 +139,34 @@ def prepare(sql: sqlite3.Connection, app: str, device: str) -> None:
         if sql.execute(known).fetchone() is None:
             _create(sql, app, device)
         meta = dict(sql.execute("SELECT key, value FROM mobilesync_meta").fetchall())
-    _check(meta, app, device)
+    version = _checked_version(meta, app, device)
+    if version < VERSION:
+        with translated():
+            _migrate(sql, version)
 
 
 def _create(sql: sqlite3.Connection, app: str, device: str) -> None:
-    sql.execute("BEGIN IMMEDIATE")
-    try:
+    with _all_or_nothing(sql):
         for statement in _TABLES.split(";"):
             sql.execute(statement)
         rows = [("version", str(VERSION)), ("app", app), ("device", device)]
         sql.executemany("INSERT INTO mobilesync_meta VALUES (?, ?)", rows)
+
+
+def _migrate(sql: sqlite3.Connection, version: int) -> None:
+    with _all_or_nothing(sql):
+        for old in range(version, VERSION):
+            for statement in _MIGRATIONS[old]:
+                sql.execute(statement)
+        update = "UPDATE mobilesync_meta SET value = ? WHERE key = 'version'"
+        sql.execute(update, (str(VERSION),))
+
+
+@contextmanager
+def _all_or_nothing(sql: sqlite3.Connection) -> Iterator[None]:
+    sql.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         sql.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):
@@ -143,9 +174,9 @@ def _create(sql: sqlite3.Connection, app: str, device: str) -> None:
         raise
 
 
-def _check(meta: dict[str, str], app: str, device: str) -> None:
+def _checked_version(meta: dict[str, str], app: str, device: str) -> int:
     version = meta.get("version", "")
-    if not version.isdecimal():
+    if not version.isdecimal() or int(version) == 0:
         raise StoreDamaged("the local store does not say its version")
     if int(version) > VERSION:
         reason = f"the local store has format {version}, this SDK knows up to {VERSION}"
@@ -154,3 +185,4 @@ def _check(meta: dict[str, str], app: str, device: str) -> None:
     if owner != (app, device):
         reason = f"the local store belongs to app {owner[0]!r}, device {owner[1]!r}"
         raise StoreRefused(reason, hint="give each app and device its own path")
+    return int(version)

@@ -29,7 +29,7 @@ from mobilesync.client.inbox import Channel
 from mobilesync.client.local_store import LocalStore, PushRefused
 from mobilesync.client.options import ClientOptions
 from mobilesync.client.reconnect import Ended
-from mobilesync.client.stream import Stream
+from mobilesync.client.stream import LINGER_S, Stream
 from mobilesync.protocol import limits
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode
@@ -63,6 +63,8 @@ class Surroundings:
     notice: Callable[[ReceivedNotice], None]
     room: asyncio.Event
     """Set when the inbox may have room again."""
+    handles: Callable[[str], bool]
+    """Whether the app has a handler for a biz."""
 
 
 class Session:
@@ -93,7 +95,9 @@ class Session:
         self._failure: Exception | None = None
         silent = functools.partial(self.give_up, "the server did not answer a Ping in time")
         self.heart = Heart(learned, surroundings.options.pong_timeout_s, self._ping, silent)
-        self.acks = Acks(self._store, surroundings.options.ack_delay_s, self._send, self._may_say)
+        self._linger: asyncio.TimerHandle | None = None
+        delay_s = surroundings.options.ack_delay_s
+        self.acks = Acks(self._store, delay_s, self._send, self._may_say, surroundings.handles)
 
     @property
     def opened(self) -> bool:
@@ -137,8 +141,9 @@ class Session:
             return Ended(self._why or f"the link was lost: {error}")
         finally:
             self.heart.stop()
-            if acking is not None:
-                acking.cancel()
+            for each in (acking, self._linger):
+                if each is not None:
+                    each.cancel()
             self._stream.close()
 
     def rebind(self, user: str, token: str) -> None:
@@ -162,6 +167,18 @@ class Session:
         self._send(m.Close(CloseCode.NORMAL))
         self._stream.close()
         return self._stream
+
+    def leave(self, why: str) -> None:
+        """End it with a Close; `run` returns when the server has ended it too, or soon after.
+        Acks can wait: the next Hello says it all."""
+        self._why = self._why or why
+        # What is being left is no connection any more.
+        self._publish = lambda _event: None
+        self._send(m.Close(CloseCode.NORMAL))
+        self._stream.close()
+        if self._linger is None:
+            loop = asyncio.get_running_loop()
+            self._linger = loop.call_later(LINGER_S, self._stream.abort)
 
     def give_up(self, why: str) -> None:
         """End it without a word; `run` returns then."""
@@ -187,6 +204,7 @@ class Session:
             self._foreground,
             0,
             profile.attributes,
+            [m.WITHDRAWALS],
         )
         self._send(hello)
         self.acks.said(points)

@@ -1,4 +1,5 @@
-"""Close codes and reset reasons: what one side tells the other when things end (spec §8).
+"""The numbers that one side tells the other: close codes (spec §8), reasons of Resets and of
+withdrawals, and why a device waits.
 
 A close code's *range* is an order to the client, so that an old SDK obeys codes it never heard of:
 
@@ -101,3 +102,23 @@ class ResetReason(IntEnum):
     """Only the epoch has changed: the sync point's id is kept and nothing was lost."""
     REWOUND = 6
     """An operator wants the device to get a part of the channel again."""
+
+
+class WithdrawalReason(IntEnum):
+    """Why oplogs are withdrawn (spec §13.9)."""
+
+    RECALLED = 1
+    """The publisher took it back."""
+    CONSUMED = 2
+    """Another device of the user has processed it: the biz is consumed by one device."""
+
+
+class Waits(IntEnum):
+    """Why the oplog after a device's `processed` is not handled yet (spec §11.4)."""
+
+    NOTHING = 0
+    """Its handler runs or is about to, or there is no such oplog."""
+    NO_HANDLER = 1
+    """The app has no handler for the biz."""
+    HANDLER_FAILED = 2
+    """The handler has failed; it is called again."""

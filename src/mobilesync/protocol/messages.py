@@ -58,17 +58,16 @@ class IdRange(Struct, frozen=True, array_like=True):
 
 
 class Withdrawal(Struct, frozen=True, array_like=True):
-    """What an oplog that withdraws others says of them (§13.4)."""
+    """What an oplog that withdraws others says of them (§13.9)."""
 
     ids: Annotated[list[IdRange], Meta(min_length=1, max_length=limits.RANGES_MAX)]
     """The oplogs of this channel that are withdrawn; ascending, not overlapping."""
     reason: Annotated[int, Meta(ge=0, le=255)]
-    """1: recalled by the publisher. 2: consumed, that is processed on another device of the user.
-    A reason that is not known is treated like 1."""
+    """Why; an unknown reason is treated like RECALLED."""
 
 
 class Origin(Struct, frozen=True, array_like=True):
-    """Which oplog is offered again (§13.5). Its biz is the same."""
+    """Which oplog is offered again (§13.10). Its biz is the same."""
 
     target: TargetName
     """Its channel's target."""
@@ -88,11 +87,13 @@ class PushedOplog(Struct, frozen=True, array_like=True):
     message_id: Annotated[str, Meta(max_length=limits.MESSAGE_ID_CHARS_MAX)] = ""
     """The idempotency key under which it was published."""
     key: Annotated[str, Meta(max_length=limits.KEY_CHARS_MAX)] = ""
-    """What it is the newest value of; empty for nothing. It replaces older oplogs of its key."""
+    """What it is the newest value of; empty for nothing. It replaces older oplogs of its key
+    (§13.11)."""
     origin: Origin | None = None
     """Set when this offers again an oplog that the device could not get before."""
     withdraws: Withdrawal | None = None
-    """Set when this carries no payload but withdraws other oplogs; only for who asked in Hello."""
+    """Set when this carries no payload but withdraws other oplogs; only for who asked in Hello
+    (§13.9)."""
 
 
 class Acked(Struct, frozen=True, array_like=True):
@@ -107,8 +108,8 @@ class Acked(Struct, frozen=True, array_like=True):
     processed: Id
     """As in a sync point; never above `received`."""
     waits: Annotated[int, Meta(ge=0, le=255)] = 0
-    """Why the oplog after `processed` is not handled yet, for the proof of delivery only. 0: it
-    runs, or there is none; 1: the app has no handler for the biz; 2: the handler has failed."""
+    """Why the oplog after `processed` is not handled yet, for the proof of delivery only (§11.4);
+    an unknown number is treated like NOTHING."""
 
 
 class Hello(Struct, frozen=True, array_like=True, tag=1):
@@ -143,8 +144,8 @@ class Hello(Struct, frozen=True, array_like=True, tag=1):
     features: Annotated[list[Attribute], Meta(max_length=limits.FEATURES_MAX)] = field(
         default_factory=list
     )
-    """What the client understands beyond the version: `withdrawals` asks for oplogs that withdraw
-    others. Names that the server does not know are ignored."""
+    """What the client understands beyond the version (§4.5): `withdrawals` asks for oplogs that
+    withdraw others. Names that the server does not know are ignored."""
 
 
 class Reset(Struct, frozen=True, array_like=True, tag=5):
@@ -279,6 +280,9 @@ class Close(Struct, frozen=True, array_like=True, tag=12):
 Message = (
     Hello | Welcome | Push | Ack | Reset | Notice | Bind | Unbind | State | Ping | Pong | Close
 )
+
+WITHDRAWALS = "withdrawals"
+"""The feature of a client that understands oplogs which withdraw others (spec §13.9)."""
 
 OPTIONAL_TYPE_MIN = 128
 """Message types from here on may be ignored by a receiver that does not know them (spec §4.3)."""
