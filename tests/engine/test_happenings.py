@@ -9,3 +9,4 @@ def test_nobody_takes_it_and_keeps_nothing() -> None:
     assert not nobody.has("shop", "orders")
     nobody.put("shop", "oplog.delivered", {})
     nobody.put_for("shop", "orders", "oplog.outcome", {})
+    nobody.cancel("shop", "wake-up user:ada")

@@ -1,6 +1,5 @@
 """Whoever asked is told once what became of an oplog, and what was never delivered."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,40 +7,13 @@ import pytest
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import InvalidRequest, MobilesyncError, NotFound, Overloaded
 from mobilesync.engine import outcomes
-from mobilesync.engine.happenings import Kind
 from mobilesync.engine.outcomes import KIND
 from mobilesync.storage.disk import Disk
+from tests.engine.ear import Ear
 from tests.engine.world import APP, World, passes, settle, simulated
 
 ADA = "user:u1"
 CHAT = Channel(APP, "CHAT", ADA)
-
-
-class Ear:
-    """A Listener that remembers."""
-
-    def __init__(self, *wanted: Kind) -> None:
-        self.wanted = set(wanted)
-        self.told: list[tuple[str, dict[str, Any]]] = []
-
-    def wants(self, app: str, kind: Kind, biz: str = "") -> bool:
-        return kind in self.wanted
-
-    def put(self, app: str, kind: Kind, data: Mapping[str, Any], *, biz: str = "") -> None:
-        assert kind in self.wanted
-        assert biz == "CHAT"
-        self.told.append((kind, dict(data)))
-
-    def put_for(self, app: str, webhook: str, kind: Kind, data: Mapping[str, Any]) -> None:
-        assert webhook == "orders"
-        self.told.append((kind, dict(data)))
-
-    def has(self, app: str, webhook: str) -> bool:
-        return webhook == "orders"
-
-    def outcomes(self) -> list[tuple[int, str, str]]:
-        said = [data for kind, data in self.told if kind == "oplog.outcome"]
-        return [(data["id"], data["outcome"], data["device"]) for data in said]
 
 
 async def _refusal(world: World, **item: Any) -> MobilesyncError:

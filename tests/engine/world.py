@@ -7,7 +7,7 @@ waits for anything by the clock on the wall.
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, Self
 
@@ -21,6 +21,7 @@ from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
 from mobilesync.engine.publisher import Publication, Published
+from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Identity
 from mobilesync.engine.waker import Waker
@@ -184,6 +185,7 @@ class World:
         disk: Disk | None = None,
         sync: Callable[[], Awaitable[None]] | None = None,
         listener: Listener | None = None,
+        gateways: Mapping[str, Sequence[PushGateway]] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
@@ -202,6 +204,7 @@ class World:
             options=chosen or options(),
             waker=self.waker,
             listener=listener,
+            gateways=gateways,
         )
         self.sessions = self.service.sessions
         self.metrics = self.service.metrics

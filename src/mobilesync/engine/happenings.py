@@ -23,8 +23,20 @@ class Listener(Protocol):
     def wants(self, app: str, kind: Kind, biz: str = "") -> bool:
         """Whether anybody wants to know; cheap."""
 
-    def put(self, app: str, kind: Kind, data: Mapping[str, Any], *, biz: str = "") -> None:
-        """Tell all who want to know. Must not raise."""
+    def put(
+        self,
+        app: str,
+        kind: Kind,
+        data: Mapping[str, Any],
+        *,
+        biz: str = "",
+        coalesce: str = "",
+    ) -> None:
+        """Tell all who want to know. What is not delivered yet and has the same `coalesce` is
+        replaced. Must not raise."""
+
+    def cancel(self, app: str, coalesce: str) -> None:
+        """What has this `coalesce` and is not delivered yet is needless. Must not raise."""
 
     def put_for(self, app: str, webhook: str, kind: Kind, data: Mapping[str, Any]) -> None:
         """Tell one webhook, by its name. Must not raise."""
@@ -39,7 +51,18 @@ class Nobody:
     def wants(self, app: str, kind: Kind, biz: str = "") -> bool:
         return False
 
-    def put(self, app: str, kind: Kind, data: Mapping[str, Any], *, biz: str = "") -> None:
+    def put(
+        self,
+        app: str,
+        kind: Kind,
+        data: Mapping[str, Any],
+        *,
+        biz: str = "",
+        coalesce: str = "",
+    ) -> None:
+        return
+
+    def cancel(self, app: str, coalesce: str) -> None:
         return
 
     def put_for(self, app: str, webhook: str, kind: Kind, data: Mapping[str, Any]) -> None:

@@ -81,6 +81,10 @@ class Metrics:
         self.pump_turns = 0
         self.sweeps = 0
         self.oplogs_trimmed = 0
+        self.wake_ups = 0
+        self.wake_ups_dropped = 0
+        self.wake_up_pushes: dict[str, int] = {}
+        """Answers of push services, by outcome."""
         self.publish_to_ack_s = Histogram(LATENCY_S)
         self.append_s = Histogram(LATENCY_S)
         self.loop_lag_s = Histogram(LATENCY_S)
@@ -129,11 +133,14 @@ _COUNTERS = (
     ("acks", "mobilesync_acks_total", "Ack messages received"),
     ("pump_turns", "mobilesync_pump_turns_total", "sessions looked at by the pump"),
     ("sweeps", "mobilesync_sweeps_total", "sessions looked at by the sweep"),
+    ("wake_ups", "mobilesync_wake_ups_total", "targets that were woken"),
+    ("wake_ups_dropped", "mobilesync_wake_ups_dropped_total", "wake-ups without room to wait"),
     ("oplogs_trimmed", "mobilesync_oplogs_trimmed_total", "oplogs that ended and were removed"),
 )
 _LABELLED = (
     ("closes", "mobilesync_closes_total", "code", "connections closed by the server"),
     ("publishes_refused", "mobilesync_publishes_refused_total", "code", "publish calls refused"),
+    ("wake_up_pushes", "mobilesync_wake_up_pushes_total", "outcome", "answers of push services"),
 )
 _HISTOGRAMS = (
     ("publish_to_ack_s", "mobilesync_publish_to_ack_seconds", "from the publish to its ack"),

@@ -18,8 +18,8 @@ Invariants:
 """
 
 import hashlib
-from contextlib import suppress
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from mobilesync.domain.channel import Channel, device_target, is_user_target, user_target
 from mobilesync.domain.clock import Clock

@@ -81,11 +81,29 @@ class SessionOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WakeUpOptions:
+    """When devices are woken, and how much may wait."""
+
+    delay_s: float = 1.0
+    """How long after an append: whoever is just connecting needs no wake-up."""
+    again_after_s: float = 300.0
+    """How long a target that was woken is left alone while nobody comes."""
+    targets_max: int = 100_000
+    queue_max: int = 10_000
+    workers: int = 8
+
+    def __post_init__(self) -> None:
+        assert 0 < self.delay_s < self.again_after_s
+        assert min(self.targets_max, self.queue_max, self.workers) > 0
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """All of the engine's knobs."""
 
     publisher: PublisherLimits = field(default_factory=PublisherLimits)
     session: SessionOptions = field(default_factory=SessionOptions)
+    wake_ups: WakeUpOptions = field(default_factory=WakeUpOptions)
     create_biz_on_first_use: bool = False
     pump_workers: int = 4
     tail_bytes: int = 32 * KIB * KIB

@@ -13,7 +13,7 @@ Invariants:
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct, field
@@ -136,6 +136,8 @@ class Publisher:
         self._limits = limits
         self._metrics = metrics
         self._buckets: dict[str, TokenBucket] = {}
+        self.on_appended: list[Callable[[Draft], None]] = []
+        """Called for each draft that has become durable. Must not raise."""
         self._followed: set[asyncio.Task[None]] = set()
         """One for each cancelled publish that is not durable yet; the store's queue bounds them."""
 
@@ -306,6 +308,8 @@ class Publisher:
         for draft, answer in zip(drafts, answers, strict=True):
             if not answer.duplicate:
                 self._tail.note(draft.channel, oplog_of(draft, answer.id))
+                for listener in self.on_appended:
+                    listener(draft)
         self._outcomes.stored(drafts, answers)
         self._wake(drafts)
 

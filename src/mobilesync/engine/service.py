@@ -7,7 +7,7 @@ clock nor randomness but through its arguments: the simulator runs it as it is.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -29,12 +29,15 @@ from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.offers import Offers
 from mobilesync.engine.options import ServiceOptions
 from mobilesync.engine.outcomes import DUE_MAX, Outcomes
+from mobilesync.engine.presence import Presence
 from mobilesync.engine.publisher import Publisher
+from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.replays import Replays
 from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.slices import in_slices
 from mobilesync.engine.tail import Tail
 from mobilesync.engine.ticker import Ticker, pause
+from mobilesync.engine.wake_ups import WakeUps
 from mobilesync.engine.waker import Waker
 from mobilesync.storage.contract import Store
 
@@ -42,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 DRAIN_STEP_S = 0.1
 LAG_INTERVAL_S = 0.5
+WAKE_UP_TICK_S = 0.25
 TRIM_STEPS_MAX = 1_000
 """Steps of retention in one tick; what is left waits for the next."""
 
@@ -61,7 +65,9 @@ class Service:
         metrics: Metrics | None = None,
         waker: Waker | None = None,
         listener: Listener | None = None,
+        gateways: Mapping[str, Sequence[PushGateway]] | None = None,
     ) -> None:
+        """`listener` is told what happens; `gateways` are the push services of each app."""
         self.store = store
         self.apps = apps
         self.clock = clock
@@ -124,6 +130,19 @@ class Service:
         self.explainer = Explainer(
             store, self.configs, self.devices, self.sessions, self.offers, clock
         )
+        self.wake_ups = WakeUps(
+            self.sessions,
+            self.devices,
+            listener,
+            gateways or {},
+            clock,
+            self.metrics,
+            self.options.wake_ups,
+        )
+        self.presence = Presence(self.sessions, self.devices, listener, clock)
+        self.attendance.on_arrived += [self.presence.arrived, self.wake_ups.arrived]
+        self.attendance.on_left.append(self.presence.left)
+        self.publisher.on_appended.append(self.wake_ups.appended)
         self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
         self._sweep_number = 0
         self._lag_due_s = 0.0
@@ -131,6 +150,7 @@ class Service:
             Ticker("wheel", self.options.wheel_tick_s, self.sessions.turn_wheel),
             Ticker("sweep", self.options.sweep_interval_s, self._sweep),
             Ticker("trim", self.options.trim_interval_s, self.trim),
+            Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
             Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
         ]
         self.configs.on_change(self._config_changed)
@@ -142,6 +162,8 @@ class Service:
         await self.replays.load()
         await self.outcomes.load()
         await self.consumption.start()
+        self.wake_ups.start()
+        self.presence.start(self.apps.names())
         self.sessions.pump.start(self.options.pump_workers)
         self._lag_due_s = self.clock.monotonic_s() + LAG_INTERVAL_S
         for ticker in self._tickers:
@@ -161,6 +183,8 @@ class Service:
         """End all sessions and housekeeping. The store stays open: it is its opener's to close."""
         for ticker in self._tickers:
             await ticker.stop()
+        await self.presence.stop()
+        await self.wake_ups.stop()
         await self.consumption.stop()
         await self.sessions.stop()
         await self.publisher.stop()
