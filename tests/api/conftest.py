@@ -13,6 +13,7 @@ from mobilesync.api.keys import ApiKeys
 from mobilesync.api.options import ApiOptions, MssOptions
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import App, Apps, SecretKey
+from mobilesync.engine.audit import Audit
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import NoKeySource, Tokens
 from mobilesync.storage.disk import Disk
@@ -43,11 +44,16 @@ def store(disk: Disk) -> MemoryStore:
 
 
 @pytest.fixture
+def audit(store: MemoryStore, clock: FakeClock) -> Audit:
+    return Audit(store, clock)
+
+
+@pytest.fixture
 async def keys(
-    store: MemoryStore, clock: FakeClock, random_bytes: Callable[[int], bytes]
+    store: MemoryStore, clock: FakeClock, random_bytes: Callable[[int], bytes], audit: Audit
 ) -> ApiKeys:
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    keys = ApiKeys(store, clock=clock, random_bytes=random_bytes, hasher=hasher)
+    keys = ApiKeys(store, clock=clock, random_bytes=random_bytes, hasher=hasher, audit=audit)
     await keys.load()
     return keys
 
@@ -61,12 +67,13 @@ def options() -> ApiOptions:
 
 
 @pytest.fixture
-async def service(store: MemoryStore, clock: FakeClock) -> AsyncIterator[Service]:
+async def service(store: MemoryStore, clock: FakeClock, audit: Audit) -> AsyncIterator[Service]:
     """Two apps, `demo` and `other`; in `demo` the bizzes CHAT, LOCK, NOTICE and CLOSED."""
     secret = SecretKey(b"s" * 32)
     apps = Apps([App("demo", (secret,)), App("other", (secret,))])
     tokens = Tokens(apps, clock, NoKeySource())
-    service = Service(store, apps, tokens, clock=clock, entropy=random.Random(1))
+    entropy = random.Random(1)
+    service = Service(store, apps, tokens, clock=clock, entropy=entropy, audit=audit)
     await service.start()
     await service.configs.put("demo", SyncConfig(biz="CHAT"))
     await service.configs.put("demo", SyncConfig(biz="LOCK"))

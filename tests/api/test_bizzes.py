@@ -5,13 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from mobilesync.api.bizzes import BizRules
+from mobilesync.api.bizzes import BizRules, WantedBiz
+from mobilesync.api.keys import ApiKeys
 from mobilesync.domain.sync_config import RETENTION_S_MAX, SyncConfig
+from mobilesync.engine.audit import Audit
 from mobilesync.engine.service import Service
 from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import Caller, assert_error
 
 PATH = "/v1/apps/demo/bizzes/NEWS"
+ONE_USER = {"scope": "appointed", "target_kind": "user"}
 
 
 async def test_the_life_of_a_biz(caller: Caller, store: MemoryStore) -> None:
@@ -41,8 +44,29 @@ async def test_the_life_of_a_biz(caller: Caller, store: MemoryStore) -> None:
 
 async def test_bizzes_are_listed_by_name_and_app(caller: Caller, service: Service) -> None:
     await service.configs.put("other", SyncConfig(biz="ALIEN"))
-    listed = (await caller.get("/v1/apps/demo/bizzes")).json()["bizzes"]
-    assert [each["biz"] for each in listed] == ["CHAT", "CLOSED", "LOCK", "NOTICE"]
+    listed = (await caller.get("/v1/apps/demo/bizzes")).json()
+    assert [each["biz"] for each in listed["bizzes"]] == ["CHAT", "CLOSED", "LOCK", "NOTICE"]
+    assert listed["revision"] == service.configs.revision("demo")
+
+
+async def test_every_rule_is_put_and_shown(caller: Caller) -> None:
+    rules = {
+        "description": "what is new", "scope": "appointed", "target_kind": "user",
+        "multi_device": False, "consumed_by": "each", "persistent": True, "retention_s": 60,
+        "repush_threshold": 5, "user_check": True, "status": "online", "priority": -3,
+    }  # fmt: skip
+    assert (await caller.put(PATH, rules)).status_code == 200
+    assert (await caller.get(PATH)).json() == {"biz": "NEWS", **rules}
+    assert set(rules) == {field.name for field in msgspec.structs.fields(BizRules)}
+
+
+async def test_the_audit_names_the_key(caller: Caller, audit: Audit, keys: ApiKeys) -> None:
+    await caller.put(PATH, {"retention_s": 60})
+    await caller.delete(PATH)
+    (key,) = keys.list()
+    entries = (await audit.read("demo"))[:2]
+    assert [entry.action for entry in entries] == ["biz_removed", "biz_created"]
+    assert {entry.who for entry in entries} == {f"tests ({key.id})"}
 
 
 @pytest.mark.parametrize(
@@ -55,11 +79,24 @@ async def test_bizzes_are_listed_by_name_and_app(caller: Caller, service: Servic
         ({"persistent": 1}, "persistent"),
         ({"biz": "OTHER"}, ""),
         ({"description": "x" * 1001}, "description"),
+        ({"scope": "some"}, "scope"),
+        ({"target_kind": "everyone"}, "target_kind"),
+        ({"consumed_by": "two"}, "consumed_by"),
+        ({"priority": 101}, "priority"),
+        ({"repush_threshold": -1}, "repush_threshold"),
+        ({"multi_device": False}, "multi_device"),
+        ({"multi_device": False, "target_kind": "user"}, "multi_device"),
+        ({"user_check": True}, "user_check"),
+        ({"consumed_by": "one", "target_kind": "user"}, "consumed_by"),
+        ({**ONE_USER, "consumed_by": "one", "multi_device": False}, "consumed_by"),
+        ({**ONE_USER, "consumed_by": "one", "persistent": False}, "consumed_by"),
+        ({"repush_threshold": 1, "persistent": False}, "repush_threshold"),
         ([], ""),
     ],
 )
 async def test_rules_that_are_none(caller: Caller, body: Any, field: str) -> None:
-    assert_error(await caller.put(PATH, body), "INVALID_REQUEST", field)
+    error = assert_error(await caller.put(PATH, body), "INVALID_REQUEST", field)
+    assert error["hint"]
     assert_error(await caller.get(PATH), "UNKNOWN_BIZ")
 
 
@@ -72,3 +109,4 @@ def test_the_rules_are_all_of_a_sync_config_s() -> None:
     ours = {field.name for field in msgspec.structs.fields(BizRules)}
     theirs = {field.name for field in msgspec.structs.fields(SyncConfig)}
     assert ours == theirs - {"biz"}
+    assert {field.name for field in msgspec.structs.fields(WantedBiz)} == theirs

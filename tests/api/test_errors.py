@@ -10,6 +10,7 @@ import mobilesync
 from mobilesync.api.errors import CODES, ITEMS_MAX, ErrorAnswer, HttpError, problem
 from mobilesync.domain.errors import (
     BizOffline,
+    Conflict,
     InvalidRequest,
     MobilesyncError,
     Overloaded,
@@ -27,6 +28,7 @@ from mobilesync.engine.publisher import InvalidBatch
         (InvalidRequest("x", field="f"), 422, None),
         (UnknownApp("x"), 404, None),
         (BizOffline("x"), 409, None),
+        (Conflict("x"), 409, None),
         (TooLarge("x"), 413, None),
         (Overloaded("x", retry_after_s=0.01), 429, b"1"),
         (Overloaded("x", retry_after_s=2.1), 429, b"3"),

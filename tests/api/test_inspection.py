@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 import pytest
+from structlog.testing import capture_logs
 
 from mobilesync.api import inspection
 from mobilesync.domain.channel import Channel
@@ -198,6 +199,19 @@ async def test_a_device_that_is_online_and_the_end_of_its_session(
     assert isinstance(close, m.Close)
     assert close.code == CloseCode.LOGGED_OUT
     assert_error(await caller.delete(f"{APP}/devices/d1/session"), "NOT_FOUND", "device")
+    ended = await service.audit.read("demo", action="session_ended")
+    assert [(entry.who[:5], entry.details) for entry in ended] == [("tests", {"device": "d1"})]
+
+
+async def test_a_session_is_ended_even_if_nobody_can_note_it(
+    caller: Caller, service: Service, store: MemoryStore
+) -> None:
+    await online(service, "d1")
+    await store.close()
+    with capture_logs() as logs:
+        assert (await caller.delete(f"{APP}/devices/d1/session")).status_code == 204
+    assert "session_end_not_noted" in [line["event"] for line in logs]
+    assert service.sessions.of_device("demo", "d1") is None
 
 
 async def test_a_publish_reaches_a_device_that_is_online(caller: Caller, service: Service) -> None:

@@ -19,6 +19,7 @@ from mobilesync.api.keys import (
     authorize,
 )
 from mobilesync.domain.errors import InvalidRequest, Overloaded
+from mobilesync.engine.audit import SERVER, Audit
 from mobilesync.storage.disk import Disk
 from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import FakeClock
@@ -97,12 +98,41 @@ async def test_a_revoked_key_is_refused_although_remembered(keys: ApiKeys, disk:
     made = await keys.create("shop", ["publish"])
     await keys.authenticate(bearer(made.text), "peer")
     await keys.revoke(made.key.id)
-    assert not disk.documents
+    assert not [kind for kind, _ in disk.documents if not kind.startswith("audit/")]
     with pytest.raises(HttpError):
         await keys.authenticate(bearer(made.text), "peer")
     with pytest.raises(HttpError) as caught:
         await keys.revoke(made.key.id)
     assert caught.value.code == "NOT_FOUND"
+
+
+async def test_the_audit_tells_of_keys_in_the_same_commit(
+    keys: ApiKeys, audit: Audit, store: MemoryStore
+) -> None:
+    made = await keys.create("shop", ["publish"], "demo", who="ann")
+    await keys.revoke(made.key.id, who="bob")
+    assert store.stats().commits == 2
+    await keys.create("ops", ["admin"], who="ann")
+    entries = await audit.read("demo")
+    assert [(entry.who, entry.action) for entry in entries] == [
+        ("bob", "key_revoked"),
+        ("ann", "key_created"),
+    ]
+    told = {"key": made.key.id, "name": "shop", "scopes": ["publish"], "app": "demo"}
+    assert [entry.details for entry in entries] == [told, told]
+    (beyond,) = await audit.read(SERVER)
+    assert beyond.details["name"] == "ops"
+    assert made.key.who == f"shop ({made.key.id})"
+
+
+async def test_the_audit_tells_of_the_development_key(keys: ApiKeys, audit: Audit) -> None:
+    await keys.development_key()
+    await keys.forget_development_key()
+    entries = await audit.read(SERVER)
+    assert [(entry.who, entry.action) for entry in entries] == [
+        ("production", "key_revoked"),
+        ("development", "key_created"),
+    ]
 
 
 async def counting(
@@ -224,7 +254,7 @@ async def test_the_development_key_stays_the_same_until_it_is_forgotten(
     assert (await again.authenticate(bearer(text), "peer")).permits("admin", "")
     await again.forget_development_key()
     await again.forget_development_key()
-    assert not disk.documents
+    assert not [kind for kind, _ in disk.documents if not kind.startswith("audit/")]
     with pytest.raises(HttpError):
         await again.authenticate(bearer(text), "peer")
 

@@ -22,6 +22,18 @@ def _answering(status: int, body: bytes) -> Iterator[tuple[ApiAccess, list[tuple
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append((self.path, self.headers.get("Authorization", "")))
+            self._answer()
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.headers["Content-Type"], sent.decode()))
+            self._answer()
+
+        def do_DELETE(self) -> None:
+            asked.append(("DELETE", self.path))
+            self._answer()
+
+        def _answer(self) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -45,6 +57,33 @@ def test_an_answer_is_json_and_the_key_is_sent() -> None:
     with _answering(200, b'{"a": 1}') as (access, asked), ApiClient(access) as api:
         assert api.get("/v1/x", target="user:a b", limit=3) == {"a": 1}
     assert asked == [("/v1/x?target=user%3Aa+b&limit=3", "Bearer ms_key")]
+
+
+def test_a_body_is_sent_as_json() -> None:
+    with _answering(200, b'{"a": 1}') as (access, asked), ApiClient(access) as api:
+        assert api.post("/v1/x", {"b": ["\u00e9"]}) == {"a": 1}
+    assert asked == [("application/json", '{"b":["\u00e9"]}')]
+
+
+def test_what_is_removed_needs_no_answer() -> None:
+    with _answering(204, b"") as (access, asked), ApiClient(access) as api:
+        api.delete("/v1/x")
+    assert asked == [("DELETE", "/v1/x")]
+
+
+def test_each_wrong_item_is_told() -> None:
+    items = [
+        {"index": 0, "message": "A: too long", "hint": "up to 5"},
+        {"index": 1, "message": "B:\a no", "hint": ""},
+        "nonsense",
+    ]
+    told = {"code": "INVALID_BATCH", "message": "2 are wrong", "hint": "see items", "items": items}
+    failure = failed(422, {"error": told}).failure
+    assert (
+        failure.message == "2 are wrong\n  A: too long; up to 5\n  B:\N{REPLACEMENT CHARACTER} no"
+    )
+    assert failure.hint == ""
+    assert failed(422, {"error": told | {"items": 5}}).failure.hint == "see items"
 
 
 def test_an_error_keeps_the_servers_sentence() -> None:

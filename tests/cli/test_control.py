@@ -29,6 +29,7 @@ from mobilesync.cli.control import (
 from mobilesync.cli.exit_codes import ExitCode
 from mobilesync.cli.failures import CommandFailed
 from mobilesync.domain.errors import MobilesyncError, StoreFolderRefused
+from mobilesync.engine.audit import SERVER, Audit
 from mobilesync.engine.clock import SystemClock
 from mobilesync.storage.embedded.opening import open_embedded
 
@@ -64,6 +65,20 @@ async def test_without_a_server_the_store_is_opened_here(tmp_path: Path) -> None
     assert [key["name"] for key in await _ask(tmp_path, ListKeys())] == ["backend"]
     await _ask(tmp_path, RevokeKey(made["id"]))
     assert await _ask(tmp_path, ListKeys()) == []
+
+
+async def test_the_audit_tells_that_the_command_line_did_it(tmp_path: Path) -> None:
+    made = await _ask(tmp_path, CREATE, create=True)
+    await _ask(tmp_path, RevokeKey(made["id"]))
+    store = await open_embedded(tmp_path / STORE_NAME, random=SystemRandom())
+    try:
+        entries = await Audit(store, SystemClock()).read(SERVER)
+    finally:
+        await store.close()
+    assert [(entry.who, entry.action) for entry in entries] == [
+        ("command line", "key_revoked"),
+        ("command line", "key_created"),
+    ]
 
 
 async def test_no_store_is_made_by_asking(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from mobilesync.cli.server import service_options
 from mobilesync.cli.settings import SETTINGS, Settings
-from mobilesync.engine.options import PublisherLimits, SessionOptions
+from mobilesync.engine.options import AuditOptions, PublisherLimits, SessionOptions
 from mobilesync.storage.embedded.options import EmbeddedOptions
 
 
@@ -31,6 +31,7 @@ def test_defaults_are_those_of_the_engine_and_the_store() -> None:
     made = service_options(Settings())
     assert made.publisher == PublisherLimits()
     assert made.session == SessionOptions()
+    assert made.audit == AuditOptions()
     assert Settings().queue_bytes_max == EmbeddedOptions().queue_bytes_max
     assert Settings().block_cache_bytes == EmbeddedOptions().block_cache_bytes
     assert Settings().durability == EmbeddedOptions().durability

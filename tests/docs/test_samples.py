@@ -3,6 +3,8 @@
 - `console` blocks: the commands of a page are run in order, in a folder of their own; the lines
   that follow a command are its output, where `…` stands for anything.
 - `python` blocks: they compile, and what they import is there.
+- `toml` blocks: they are TOML, and sync configs in them are good ones. A block that begins with the
+  name of a file (`# name.toml`) is that file for the page's commands.
 """
 
 import ast
@@ -12,14 +14,20 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from mobilesync.cli.config_file import read_file
+from mobilesync.domain.sync_config import SyncConfig, check_sync_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FILE = re.compile(r"# (\w+\.toml)\n")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 START_TIMEOUT_S = 30
 COMMAND_TIMEOUT_S = 30
@@ -49,6 +57,13 @@ def steps(page: Path) -> Iterator[tuple[str, list[str]]]:
             shown.append(line)
     if command:
         yield command, shown
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """The files that the page shows."""
+    for body in blocks(page, "toml"):
+        if named := FILE.match(body):
+            (folder / named[1]).write_text(body)
 
 
 def matches(shown: list[str], output: str) -> bool:
@@ -114,6 +129,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
 def test_commands_do_what_the_page_shows(page: Path, shell: Shell) -> None:
+    write_files(page, shell.folder)
     for command, shown in steps(page):
         if command.startswith("make "):
             continue  # this very run is one of them, the other never ends
@@ -135,6 +151,16 @@ def test_python_samples_compile_and_import_what_exists(page: Path) -> None:
                 module = import_module(node.module)
                 for alias in node.names:
                     assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+
+
+@pytest.mark.parametrize("page", pages_with("toml"), ids=name_of)
+def test_toml_samples_can_be_read(page: Path, tmp_path: Path) -> None:
+    for body in blocks(page, "toml"):
+        if "bizzes" in tomllib.loads(body):
+            file = tmp_path / "bizzes.toml"
+            file.write_text(body)
+            for each in read_file(file):
+                check_sync_config(msgspec.convert(each, SyncConfig))
 
 
 def test_a_sample_that_shows_something_else_would_be_found() -> None:

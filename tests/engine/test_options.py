@@ -6,6 +6,7 @@ import pytest
 
 from mobilesync.engine.options import (
     OPLOG_OVERHEAD_BYTES,
+    AuditOptions,
     PublisherLimits,
     ServiceOptions,
     SessionOptions,
@@ -75,3 +76,9 @@ def test_the_overhead_of_an_oplog_is_not_underestimated() -> None:
         limits.ID_MAX, limits.ID_MAX, b"p" * 70_000, "m" * limits.MESSAGE_ID_CHARS_MAX
     )
     assert len(encode_oplog(largest)) <= 70_000 + OPLOG_OVERHEAD_BYTES
+
+
+@pytest.mark.parametrize("wrong", [{"age_s": 0}, {"entries_max": 0}, {"prune_interval_s": 0.0}])
+def test_an_audit_that_keeps_nothing(wrong: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError):
+        AuditOptions(**wrong)

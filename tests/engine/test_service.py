@@ -1,11 +1,14 @@
 """The service as a whole: start, drain, stop, and the housekeeping in between."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import StoreUnavailable
+from mobilesync.domain.sync_config import SyncConfig
+from mobilesync.engine.options import AuditOptions
 from mobilesync.engine.service import TRIM_STEPS_MAX
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.storage.contract import TrimReport
@@ -158,6 +161,9 @@ def test_who_goes_online_is_pushed(change: dict[str, str] | None, woken: bool) -
     async def scenario() -> None:
         async with World() as world:
             await world.online()
+            if woken:
+                await world.config("CHAT", status="offline")
+                await settle()
             before = world.metrics.pump_turns
             if change is None:
                 await world.configs.remove(APP, "CHAT")
@@ -167,6 +173,86 @@ def test_who_goes_online_is_pushed(change: dict[str, str] | None, woken: bool) -
             assert (world.metrics.pump_turns > before) is woken
 
     scenario()
+
+
+ONE_USER = {"scope": "appointed", "target_kind": "user"}
+
+
+@pytest.mark.parametrize(
+    "before, after, user, target",
+    [
+        ({"target_kind": "user", "user_check": True}, {"target_kind": "user"}, "u1", "user:u1"),
+        ({"target_kind": "user"}, {}, "", "everyone"),
+        ({**ONE_USER, "multi_device": False}, ONE_USER, "u1", "user:u1"),
+        ({"target_kind": "user", "user_check": True}, None, "u1", "user:u1"),
+    ],
+)
+def test_new_rules_hold_for_devices_that_are_connected(
+    before: dict[str, Any], after: dict[str, Any] | None, user: str, target: str
+) -> None:
+    @simulated
+    async def scenario() -> None:
+        async with World() as world:
+            device = await world.online("d1", user)
+            await world.online("d2", user)
+            await world.config("CHAT", **before)
+            await world.publish(target, b"1")
+            await settle()
+            assert device.received("CHAT", target) == 0
+            if after is None:
+                await world.configs.remove(APP, "CHAT")
+            else:
+                await world.config("CHAT", **after)
+            await settle()
+            assert device.got("CHAT", target) == [b"1"]
+            await world.config("CHAT", **before)
+            await world.publish(target, b"2")
+            await settle()
+            assert device.got("CHAT", target) == [b"1"]
+
+    scenario()
+
+
+@simulated
+async def test_many_changes_of_one_commit_wake_an_app_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with World() as world:
+        device = await world.online()
+        bizzes = [f"B{number}" for number in range(20)]
+        await world.configs.apply(APP, [SyncConfig(biz=biz) for biz in bizzes])
+        await settle()
+        world.waker.deaf = True
+        for biz in bizzes:
+            await world.publish("user:u1", b"x", biz=biz)
+        world.waker.deaf = False
+        await world.configs.apply(APP, [SyncConfig(biz=biz, status="offline") for biz in bizzes])
+        world.waker.wake(APP, "user:u1")
+        await settle()
+        assert device.pushes() == []
+        woken: list[str] = []
+        wake_app = world.sessions.wake_app
+
+        def counting(app: str) -> None:
+            woken.append(app)
+            wake_app(app)
+
+        monkeypatch.setattr(world.sessions, "wake_app", counting)
+        await world.configs.apply(APP, [SyncConfig(biz=biz) for biz in bizzes])
+        await settle()
+        assert woken == [APP]
+        assert all(device.got(biz, "user:u1") == [b"x"] for biz in bizzes)
+
+
+@simulated
+async def test_the_audit_is_pruned_by_itself() -> None:
+    chosen = replace(options(), audit=AuditOptions(age_s=100, prune_interval_s=60.0))
+    async with World(chosen) as world:
+        assert [entry.action for entry in await world.service.audit.read(APP)] == ["biz_created"]
+        await passes(90.0)
+        assert len(await world.service.audit.read(APP)) == 1
+        await passes(60.0)
+        assert await world.service.audit.read(APP) == []
 
 
 @simulated

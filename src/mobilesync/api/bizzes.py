@@ -3,38 +3,43 @@
 Not here: what the rules mean and how they take effect (engine/configs.py).
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import NODEFAULT, Struct
+from msgspec import NODEFAULT, Meta, Struct
 
 from mobilesync.api.operations import Desk, NoQuery, Operation, Request
 from mobilesync.api.strict_json import JsonBody
 from mobilesync.domain.sync_config import SyncConfig
 
 
-def _rules_of(config: type[Struct]) -> type[Struct]:
-    """A sync config without its name, which the path says; unknown rules are refused."""
-    fields: list[Any] = []
-    for field in msgspec.structs.fields(config):
+def _strict(name: str, *first: tuple[str, Any]) -> type[Struct]:
+    """The rules of a sync config after the fields `first`; unknown rules are refused."""
+    fields: list[Any] = list(first)
+    for field in msgspec.structs.fields(SyncConfig):
         if field.name != "biz":
             assert field.default is not NODEFAULT, "each rule has a default"
             fields.append((field.name, field.type, field.default))
-    return msgspec.defstruct("BizRules", fields, kw_only=True, forbid_unknown_fields=True)
+    return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-BizRules = _rules_of(SyncConfig)
+BizRules = _strict("BizRules")
+"""Without the name, which the path says."""
+WantedBiz = _strict("WantedBiz", ("biz", str))
+"""One of several, as a body that configures an app names it."""
 
 
 class Bizzes(Struct):
     """All bizzes of an app, by name."""
 
     bizzes: list[SyncConfig]
+    revision: Annotated[str, Meta(description="names this state: what `apply` may ask for")]
 
 
 async def list_bizzes(desk: Desk, request: Request[None, NoQuery]) -> Bizzes:
     """All of the app's."""
-    return Bizzes(desk.service.configs.list(request.app))
+    configs = desk.service.configs
+    return Bizzes(configs.list(request.app), configs.revision(request.app))
 
 
 async def get_biz(desk: Desk, request: Request[None, NoQuery]) -> SyncConfig:
@@ -45,13 +50,13 @@ async def get_biz(desk: Desk, request: Request[None, NoQuery]) -> SyncConfig:
 async def put_biz(desk: Desk, request: Request[Struct, NoQuery]) -> SyncConfig:
     """Create or replace; rules that the body leaves out get their defaults."""
     config = SyncConfig(biz=request.path["biz"], **msgspec.structs.asdict(request.body))
-    await desk.service.configs.put(request.app, config)
+    await desk.service.configs.put(request.app, config, who=request.who)
     return config
 
 
 async def remove_biz(desk: Desk, request: Request[None, NoQuery]) -> None:
     """Raises UnknownBiz."""
-    await desk.service.configs.remove(request.app, request.path["biz"])
+    await desk.service.configs.remove(request.app, request.path["biz"], who=request.who)
 
 
 _ONE = "/v1/apps/{app}/bizzes/{biz}"

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from mobilesync.domain.config_change import InvalidConfigs
 from mobilesync.domain.errors import InvalidRequest, MobilesyncError, OutcomeUnknown, Refused
 from mobilesync.engine.publisher import InvalidBatch
 
@@ -50,6 +51,7 @@ CODES: dict[str, Code] = {
     "METHOD_NOT_ALLOWED": Code(405, "the path is right, the method is not"),
     "BODY_TIMEOUT": Code(408, "the request's body did not arrive in time"),
     "BIZ_OFFLINE": Code(409, "the biz was taken offline and refuses publishes"),
+    "CONFLICT": Code(409, "somebody else changed it meanwhile: look again before you repeat it"),
     "TOO_LARGE": Code(413, "a payload, a batch or a body is over its bound"),
     "WRONG_CONTENT_TYPE": Code(415, "the body is not sent as application/json"),
     "INVALID_REQUEST": Code(422, "the request can be read, but breaks a rule"),
@@ -141,7 +143,7 @@ def problem(error: BaseException, request_id: str) -> Problem:
         body.field = error.field
     if isinstance(error, HttpError):
         headers.extend(error.headers)
-    if isinstance(error, InvalidBatch):
+    if isinstance(error, InvalidBatch | InvalidConfigs):
         body.items = [_item(index, each) for index, each in error.items[:ITEMS_MAX]]
     body.retry_after_s = _retry_after_s(error)
     if body.retry_after_s is not None:

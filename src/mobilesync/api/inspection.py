@@ -7,15 +7,18 @@ Not here: changing anything, but for ending a session.
 
 from typing import Annotated
 
+import structlog
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import Desk, NoQuery, Operation, Request, check_channel
 from mobilesync.domain.channel import Channel, parse_target
 from mobilesync.domain.conditions import Conditions
-from mobilesync.domain.errors import TooLarge
+from mobilesync.domain.errors import OutcomeUnknown, Refused, TooLarge
 from mobilesync.domain.oplog import Oplog
 from mobilesync.protocol.limits import ID_MAX
+
+log = structlog.get_logger(__name__)
 
 LIMIT_MAX = 1000
 PAGE_BYTES_MAX = 1024 * 1024
@@ -187,9 +190,14 @@ async def read_journal(desk: Desk, request: Request[None, PageQuery]) -> Journal
 
 async def end_session(desk: Desk, request: Request[None, NoQuery]) -> None:
     """Raises HttpError (NOT_FOUND) when the device is not online."""
-    reason = "ended by the business"
-    if not desk.service.sessions.kick(request.app, request.path["device"], reason):
+    app, device = request.app, request.path["device"]
+    if not desk.service.sessions.kick(app, device, "ended by the business"):
         raise HttpError("NOT_FOUND", "the device is not online", field="device")
+    try:
+        await desk.service.audit.note(app, request.who, "session_ended", {"device": device})
+    except (Refused, OutcomeUnknown) as refusal:
+        # It is ended all the same: a broken disk must not keep an operator from that.
+        log.warning("session_end_not_noted", request_id=request.request_id, reason=refusal.hint)
 
 
 def _stored(oplog: Oplog) -> StoredOplog:

@@ -41,7 +41,7 @@ async def create_key(desk: Desk, request: Request[KeyBody, NoQuery]) -> MadeKey:
     authorize(_caller(request.key), "admin", body.app)
     if body.app:
         desk.service.apps.get(body.app)
-    made = await desk.keys.create(body.name, body.scopes, body.app)
+    made = await desk.keys.create(body.name, body.scopes, body.app, who=request.who)
     return MadeKey(made.key, made.text)
 
 
@@ -56,7 +56,7 @@ async def revoke_key(desk: Desk, request: Request[None, NoQuery]) -> None:
     caller = _caller(request.key)
     for key in desk.keys.list():
         if key.id == request.path["key"] and caller.permits("admin", key.app):
-            return await desk.keys.revoke(key.id)
+            return await desk.keys.revoke(key.id, who=request.who)
     raise HttpError("NOT_FOUND", "no such API key", field="key")
 
 

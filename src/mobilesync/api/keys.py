@@ -9,6 +9,7 @@ Not here: which operation needs which scope (routes.py), device tokens (engine/t
 Invariants:
 - no secret is stored, logged or shown again, but for the development key, which says what it is;
 - a revoked key is refused from the moment `revoke` returns, remembered or not;
+- a key and what the audit tells of it are made, and revoked, in one commit;
 - at most VERIFICATIONS_MAX hashes are being computed or waited for.
 """
 
@@ -29,6 +30,7 @@ from mobilesync.api.errors import HttpError
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import InvalidRequest, Overloaded
 from mobilesync.domain.names import check_app
+from mobilesync.engine.audit import Audit
 from mobilesync.storage.contract import Document, Store
 
 Scope = Literal["publish", "inspect", "configure", "admin"]
@@ -44,6 +46,7 @@ NAME_CHARS_MAX = 100
 _ID_BYTES = 6
 _SECRET_BYTES = 24
 _DEVELOPMENT_NAME = "development"
+_PRODUCTION = "production"
 _CHALLENGE = ((b"www-authenticate", b'Bearer realm="mobilesync"'),)
 
 
@@ -57,6 +60,11 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     app: str = ""
     """The one app that it is for; empty for all apps."""
     created_at_ms: int
+
+    @property
+    def who(self) -> str:
+        """What the audit calls whoever uses it."""
+        return f"{self.name} ({self.id})"
 
     def has(self, scope: Scope) -> bool:
         """Whether it is good for `scope` somewhere."""
@@ -89,9 +97,12 @@ class ApiKeys:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         hasher: PasswordHasher | None = None,
+        audit: Audit | None = None,
     ) -> None:
-        """`random_bytes` must be fit for secrets: `secrets.token_bytes`."""
+        """`random_bytes` must be fit for secrets: `secrets.token_bytes`. Without `audit`, nobody
+        is told who made and revoked keys."""
         self._store = store
+        self._audit = audit
         self._clock = clock
         self._random_bytes = random_bytes
         # OWASP's parameters. A secret of 192 random bits needs no more.
@@ -114,7 +125,9 @@ class ApiKeys:
         keys = [stored.key for stored in self._stored.values()]
         return sorted(keys, key=lambda key: (key.created_at_ms, key.id))
 
-    async def create(self, name: str, scopes: Sequence[Scope], app: str = "") -> NewApiKey:
+    async def create(
+        self, name: str, scopes: Sequence[Scope], app: str = "", *, who: str = ""
+    ) -> NewApiKey:
         """Make a key. Durable when it returns; the answer is the only place with its secret.
 
         Raises InvalidRequest, StoreUnavailable, OutcomeUnknown.
@@ -130,15 +143,18 @@ class ApiKeys:
         now_ms = self._clock.wall_ms()
         key = ApiKey(id=key_id, name=name, scopes=ordered, app=app, created_at_ms=now_ms)
         stored = _Stored(key, await asyncio.to_thread(self._hasher.hash, text))
-        await self._store.put_documents([Document(KIND, key_id, msgspec.json.encode(stored))])
+        made = Document(KIND, key_id, msgspec.json.encode(stored))
+        await self._store.put_documents([made, *await self._noted(who, "key_created", key)])
         self._stored[key_id] = stored
         return NewApiKey(key, text)
 
-    async def revoke(self, key_id: str) -> None:
+    async def revoke(self, key_id: str, *, who: str = "") -> None:
         """Make the key useless. Durable when it returns. Raises HttpError (NOT_FOUND)."""
-        if key_id not in self._stored:
+        stored = self._stored.get(key_id)
+        if stored is None:
             raise HttpError("NOT_FOUND", "no such API key", field="key")
-        await self._store.put_documents([Document(KIND, key_id, None)])
+        gone = Document(KIND, key_id, None)
+        await self._store.put_documents([gone, *await self._noted(who, "key_revoked", stored.key)])
         self._stored.pop(key_id, None)
 
     async def development_key(self) -> str:
@@ -149,7 +165,7 @@ class ApiKeys:
         text = (await self._store.documents(DEVELOPMENT_KIND)).get("key", b"").decode()
         if _id_of(text) in self._stored:
             return text
-        made = await self.create(_DEVELOPMENT_NAME, ["admin"])
+        made = await self.create(_DEVELOPMENT_NAME, ["admin"], who=_DEVELOPMENT_NAME)
         await self._store.put_documents([Document(DEVELOPMENT_KIND, "key", made.text.encode())])
         return made.text
 
@@ -159,7 +175,7 @@ class ApiKeys:
         if not text:
             return
         if _id_of(text) in self._stored:
-            await self.revoke(_id_of(text))
+            await self.revoke(_id_of(text), who=_PRODUCTION)
         await self._store.put_documents([Document(DEVELOPMENT_KIND, "key", None)])
 
     async def authenticate(self, authorization: bytes | None, peer: str) -> ApiKey:
@@ -187,6 +203,12 @@ class ApiKeys:
         if len(self._remembered) > REMEMBERED_MAX:
             self._remembered.popitem(last=False)
         return stored.key
+
+    async def _noted(self, who: str, action: str, key: ApiKey) -> Sequence[Document]:
+        if self._audit is None:
+            return ()
+        details = {"key": key.id, "name": key.name, "scopes": key.scopes, "app": key.app}
+        return await self._audit.documents(key.app, who, [(action, details)])
 
     async def _is_right(self, stored: _Stored, text: bytes, digest: bytes) -> bool:
         """Verify once, however many requests with this key wait for the verdict."""

@@ -57,6 +57,12 @@ class Request(Generic[Body, Query]):
         """The app in the path."""
         return self.path["app"]
 
+    @property
+    def who(self) -> str:
+        """What the audit calls the caller."""
+        assert self.key is not None, "what is noted needs a scope"
+        return self.key.who
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -8,15 +8,26 @@ written `%2F`.
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from mobilesync.api import bizzes, inspection, key_operations, mss, probes, publish
+from mobilesync.api import (
+    audit,
+    bizzes,
+    config,
+    inspection,
+    key_operations,
+    mss,
+    probes,
+    publish,
+)
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import PATH_CHECKS, Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *publish.OPERATIONS,
     *bizzes.OPERATIONS,
+    *config.OPERATIONS,
     *inspection.OPERATIONS,
     *key_operations.OPERATIONS,
+    *audit.OPERATIONS,
     *mss.OPERATIONS,
     *probes.OPERATIONS,
 )

@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import msgspec
 from msgspec import Struct
 
+from mobilesync.cli.console import shown
 from mobilesync.cli.exit_codes import ExitCode
 from mobilesync.cli.failures import CommandFailed
 
@@ -61,7 +63,21 @@ class ApiClient:
 
     def get(self, path: str, **query: str | int) -> Any:
         """The JSON at `path`. Raises CommandFailed, httpx.TransportError."""
-        answer = self._http.get(path, params=query)
+        return self._read(self._http.get(path, params=query))
+
+    def post(self, path: str, body: Any) -> Any:
+        """What `path` answers to `body`. Raises CommandFailed, httpx.TransportError."""
+        content = msgspec.json.encode(body)
+        headers = {"Content-Type": "application/json"}
+        return self._read(self._http.post(path, content=content, headers=headers))
+
+    def delete(self, path: str) -> None:
+        """Have what is at `path` removed. Raises CommandFailed, httpx.TransportError."""
+        self._read(self._http.delete(path))
+
+    def _read(self, answer: httpx.Response) -> Any:
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return None
         try:
             body = answer.json()
         except ValueError:
@@ -76,12 +92,23 @@ def failed(status: int, body: Any) -> CommandFailed:
     """What an error answer of the API means to a command."""
     error = body.get("error") if isinstance(body, Mapping) else None
     told = error if isinstance(error, Mapping) else {}
+    message = str(told.get("message") or f"the API answered HTTP {status}")
+    items = _items(told.get("items"))
     return CommandFailed(
-        str(told.get("message") or f"the API answered HTTP {status}"),
-        hint=str(told.get("hint") or ""),
+        "\n  ".join([message, *items]),
+        hint="" if items else str(told.get("hint") or ""),
         code=str(told.get("code") or "HTTP"),
         exit_code=exit_code_of(status),
     )
+
+
+def _items(told: Any) -> list[str]:
+    """A sentence for each item of a batch that is wrong."""
+    items = [item for item in told if isinstance(item, Mapping)] if isinstance(told, list) else []
+    return [
+        shown("; ".join(str(item[part]) for part in ("message", "hint") if item.get(part)))
+        for item in items
+    ]
 
 
 def exit_code_of(status: int) -> ExitCode:

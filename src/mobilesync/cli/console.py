@@ -53,8 +53,13 @@ def write_json(data: Any) -> None:
 
 def write_line(text: str) -> None:
     """A line of data that a script may take as it is: a token, a key."""
+    write_text(text + "\n")
+
+
+def write_text(text: str) -> None:
+    """Data as it is, such as a file."""
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         # Without its number: click exits with 1 on an EPIPE, root.py with 0.

@@ -28,6 +28,7 @@ from msgspec import Struct
 from mobilesync.api.keys import ApiKeys, Scope
 from mobilesync.cli.exit_codes import ExitCode
 from mobilesync.cli.failures import CommandFailed, failure_of
+from mobilesync.engine.audit import Audit
 from mobilesync.engine.clock import SystemClock
 from mobilesync.storage.embedded.opening import open_embedded
 from mobilesync.storage.embedded.store import EmbeddedStore
@@ -38,6 +39,8 @@ SOCKET_NAME = "control.sock"
 STORE_NAME = "store"
 LINE_BYTES_MAX = 64 * 1024
 _REQUEST_TIMEOUT_S = 5.0
+WHO = "command line"
+"""What the audit calls whoever uses the socket."""
 
 Report = Callable[[int, int], None]
 
@@ -101,12 +104,12 @@ async def perform(request: Request, store: EmbeddedStore, keys: ApiKeys, report:
             made = await store.backup(Path(path), report)
             return {"path": str(made.path), "bytes": made.bytes, "epoch": made.epoch}
         case CreateKey(name, scopes, app):
-            new = await keys.create(name, scopes, app)
+            new = await keys.create(name, scopes, app, who=WHO)
             return {"text": new.text, **msgspec.to_builtins(new.key)}
         case ListKeys():
             return msgspec.to_builtins(keys.list())
         case RevokeKey(key_id):
-            await keys.revoke(key_id)
+            await keys.revoke(key_id, who=WHO)
             return {"id": key_id}
 
 
@@ -197,7 +200,9 @@ class Control:
 async def _operate_here(data: Path, request: Request, report: Report, create: bool) -> Any:
     store = await open_embedded(data / STORE_NAME, random=SystemRandom(), create=create)
     try:
-        keys = ApiKeys(store, clock=SystemClock(), random_bytes=secrets.token_bytes)
+        clock = SystemClock()
+        audit = Audit(store, clock)
+        keys = ApiKeys(store, clock=clock, random_bytes=secrets.token_bytes, audit=audit)
         await keys.load()
         return await perform(request, store, keys, report)
     finally:

@@ -64,6 +64,12 @@ COMMANDS: dict[str, Entry] = {
     "key": Entry(
         lambda: import_module("mobilesync.cli.key"), _KEEP, "Make, list and revoke API keys."
     ),
+    "config": Entry(
+        lambda: import_module("mobilesync.cli.config"),
+        _KEEP,
+        "Configure bizzes, one by one or from a file.",
+    ),
+    "audit": Entry(lambda: import_module("mobilesync.cli.audit"), _KEEP, "See who did what."),
     "backup": Entry(
         lambda: import_module("mobilesync.cli.backup"),
         _KEEP,

@@ -35,9 +35,11 @@ from mobilesync.cli.development import (
 from mobilesync.cli.failures import CommandFailed
 from mobilesync.cli.safety import check_safety
 from mobilesync.cli.settings import Settings
+from mobilesync.domain.sync_config import DAY_S
 from mobilesync.engine.apps import App, Apps, SecretKey
+from mobilesync.engine.audit import Audit
 from mobilesync.engine.clock import SystemClock
-from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
+from mobilesync.engine.options import AuditOptions, PublisherLimits, ServiceOptions, SessionOptions
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Tokens
 from mobilesync.storage.embedded.folder import make_folder
@@ -118,14 +120,16 @@ class Server:
         make_folder(settings.data, 0o700)
         store = await self._open_store()
         secret = self._demo_app() if not self._apps else ""
-        keys = ApiKeys(store, clock=self._clock, random_bytes=secrets.token_bytes)
+        options = service_options(settings)
+        audit = Audit(store, self._clock, options.audit)
+        keys = ApiKeys(store, clock=self._clock, random_bytes=secrets.token_bytes, audit=audit)
         await keys.load()
         if settings.development_key:
             api_key = await keys.development_key()
         else:
             api_key = ""
             await keys.forget_development_key()
-        service = await self._start_service(store)
+        service = await self._start_service(store, options, audit)
         self.port = (await self._open_gateway(service)).port
         api = await self._open_api(service, keys)
         self.api_port = api.port
@@ -150,7 +154,9 @@ class Server:
         self._ends.push_async_callback(store.close)
         return store
 
-    async def _start_service(self, store: EmbeddedStore) -> Service:
+    async def _start_service(
+        self, store: EmbeddedStore, options: ServiceOptions, audit: Audit
+    ) -> Service:
         source = FetchedKeys(self._clock)
         self._ends.push_async_callback(source.close)
         apps = Apps(self._apps)
@@ -161,7 +167,8 @@ class Server:
             Tokens(apps, self._clock, source, leeway_s=leeway_s),
             clock=self._clock,
             entropy=self._entropy,
-            options=service_options(self.settings),
+            options=options,
+            audit=audit,
         )
         await service.start()
         self._ends.push_async_callback(service.stop)
@@ -265,6 +272,7 @@ def service_options(settings: Settings) -> ServiceOptions:
             window_count=settings.window_count,
             ack_timeout_s=settings.ack_timeout_s,
         ),
+        audit=AuditOptions(age_s=settings.audit_days * DAY_S),
         create_biz_on_first_use=settings.create_biz_on_first_use,
     )
 

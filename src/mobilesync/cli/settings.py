@@ -278,6 +278,14 @@ class Settings:
         low=MIB,
         high=1024 * GIB,
     )
+    audit_days: int = setting(
+        180,
+        "How many days it is kept who did what (`mobilesync audit`), up to 10,000 entries an app.",
+        turned="The operator, by the rules of their house or their country.",
+        group=_STORE,
+        low=1,
+        high=3650,
+    )
 
 
 SETTINGS = table_of(Settings)

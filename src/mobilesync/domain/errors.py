@@ -7,6 +7,7 @@
     │   ├── BizOffline
     │   ├── WrongTarget        the biz's sync config has no such targets
     │   ├── NotFound           what is named is not there, or not any more
+    │   ├── Conflict           somebody else has changed it meanwhile
     │   └── TooLarge           a payload, a batch or a body over its bound
     ├── Refused                nothing was stored; the same request may work later
     │   ├── Overloaded         a queue is full or a rate is exceeded
@@ -70,6 +71,12 @@ class NotFound(InvalidRequest):
     """What is named is not there."""
 
     code = "NOT_FOUND"
+
+
+class Conflict(InvalidRequest):
+    """What the request is about was changed by somebody else since the caller looked at it."""
+
+    code = "CONFLICT"
 
 
 class TooLarge(InvalidRequest):

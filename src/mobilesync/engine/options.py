@@ -98,12 +98,27 @@ class WakeUpOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """How much is kept of who did what."""
+
+    age_s: int = 180 * 24 * 3600
+    entries_max: int = 10_000
+    """Of one app: a deed takes a person or a script, and a page of the oldest is seldom read."""
+    prune_interval_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        assert min(self.age_s, self.entries_max) > 0
+        assert self.prune_interval_s > 0
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """All of the engine's knobs."""
 
     publisher: PublisherLimits = field(default_factory=PublisherLimits)
     session: SessionOptions = field(default_factory=SessionOptions)
     wake_ups: WakeUpOptions = field(default_factory=WakeUpOptions)
+    audit: AuditOptions = field(default_factory=AuditOptions)
     create_biz_on_first_use: bool = False
     pump_workers: int = 4
     tail_bytes: int = 32 * KIB * KIB

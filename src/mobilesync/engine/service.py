@@ -6,6 +6,7 @@ It runs on whatever asyncio loop is running, with a fixed number of tasks, and r
 clock nor randomness but through its arguments: the simulator runs it as it is.
 """
 
+import asyncio
 import random
 from collections.abc import Mapping, Sequence
 
@@ -17,6 +18,7 @@ from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import Apps
 from mobilesync.engine.attendance import Attendance
+from mobilesync.engine.audit import Audit
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.consumption import Consumption
 from mobilesync.engine.devices import Devices
@@ -66,8 +68,10 @@ class Service:
         waker: Waker | None = None,
         listener: Listener | None = None,
         gateways: Mapping[str, Sequence[PushGateway]] | None = None,
+        audit: Audit | None = None,
     ) -> None:
-        """`listener` is told what happens; `gateways` are the push services of each app."""
+        """`listener` is told what happens; `gateways` are the push services of each app; `audit`
+        is given by who notes in it, too: there is one for one store."""
         self.store = store
         self.apps = apps
         self.clock = clock
@@ -76,7 +80,8 @@ class Service:
         self.waker = waker or Waker()
         self.listener = listener or Nobody()
         create = self.options.create_biz_on_first_use
-        self.configs = SyncConfigs(store, create_on_first_use=create)
+        self.audit = audit or Audit(store, clock, self.options.audit)
+        self.configs = SyncConfigs(store, create_on_first_use=create, audit=self.audit)
         listener = self.listener
         size = self.options.session
         tail = Tail(self.options.tail_bytes)
@@ -146,12 +151,15 @@ class Service:
         self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
         self._sweep_number = 0
         self._lag_due_s = 0.0
+        self._just_woken: dict[str, None] = {}
+        """Apps whose sessions were woken in this turn of the loop."""
         self._tickers = [
             Ticker("wheel", self.options.wheel_tick_s, self.sessions.turn_wheel),
             Ticker("sweep", self.options.sweep_interval_s, self._sweep),
             Ticker("trim", self.options.trim_interval_s, self.trim),
             Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
             Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
+            Ticker("audit", self.options.audit.prune_interval_s, self._prune_audit),
         ]
         self.configs.on_change(self._config_changed)
         self._add_metrics()
@@ -226,8 +234,17 @@ class Service:
 
     def _config_changed(self, app: str, config: SyncConfig | None) -> None:
         # Only what was withheld before can be news; going offline is none.
-        if config is None or config.status == "online":
+        if config is not None and config.status != "online":
+            return
+        # Once for all changes of one commit: hundreds of bizzes times all sessions are millions.
+        # All of them are in memory already, so what is woken by the first one sees the others.
+        if app not in self._just_woken:
+            self._just_woken[app] = None
+            asyncio.get_running_loop().call_soon(self._just_woken.pop, app)
             self.sessions.wake_app(app)
+
+    async def _prune_audit(self) -> None:
+        await self.audit.prune(self.apps.names())
 
     def _add_metrics(self) -> None:
         metrics, store = self.metrics, self.store
