@@ -31,6 +31,8 @@ class Arrival:
     replays: Mapping[Channel, Replay] = field(default_factory=dict)
     recovered: Mapping[Channel, tuple[Skip, ...]] = field(default_factory=dict)
     """What the device was refused in ids whose acks were lost."""
+    was_refused: bool = False
+    """Whether the device, or its user, was refused anything that a change may undo."""
 
 
 class Entry:

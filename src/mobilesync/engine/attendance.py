@@ -73,6 +73,7 @@ class Attendance:
             {channel: point for channel, point in points.items() if channel.target in targets},
             shared,
             self._replays.of_device(app, session.device),
+            was_refused=any(p.refused for p in (*points.values(), *shared.values())),
         )
         self._forget_followed(session, said, arrival)
         return replace(arrival, recovered=await self._recover(session, said, heads, arrival))
@@ -87,7 +88,9 @@ class Attendance:
         for listener in self.on_arrived:
             listener(session)
         has_changed = new_user or known is None or known.conditions_see != session.attributes
-        if has_changed or any(point.refused for point in arrival.shared.values()):
+        was_refused = arrival.was_refused or any(arrival.recovered.values())
+        # What a point of the user was refused may have been on another device.
+        if was_refused and (has_changed or arrival.shared):
             await self._offer(session)
 
     def left(self, session: Session) -> None:

@@ -51,9 +51,8 @@ class Devices:
 
     async def find(self, app: str, device: str) -> KnownDevice | None:
         """The device, or None when it has never connected. Raises StoreUnavailable."""
-        key = _key(app, device)
-        found = await self._store.documents(KIND, key, key + _END, 1)
-        return _decode(found[key]) if key in found else None
+        found = await self._store.document(KIND, _key(app, device))
+        return None if found is None else _decode(found)
 
     async def page(self, app: str, after: str, count_max: int) -> list[KnownDevice]:
         """Up to `count_max` devices of `app` whose id is above `after`, by id."""

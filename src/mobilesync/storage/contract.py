@@ -158,6 +158,9 @@ class Store(Protocol):
         within 100 ms if there is none, together with advances of the same turn of the loop. Read
         back at once. Dropped, silently, when the store takes no writes."""
 
+    async def document(self, kind: str, key: str) -> bytes | None:
+        """One value of `kind`, or None when there is none."""
+
     async def documents(
         self, kind: str, begin: str = "", end: str = "", count_max: int = 0
     ) -> dict[str, bytes]:

@@ -181,6 +181,13 @@ class MemoryStore:
         self._check_room(size)
         await self._commit([], documents, size)
 
+    async def document(self, kind: str, key: str) -> bytes | None:
+        place = (kind, key)
+        for waiting in (self._notes, self._noted):
+            if place in waiting:
+                return waiting[place]
+        return self.disk.documents.get(place)
+
     async def documents(
         self, kind: str, begin: str = "", end: str = "", count_max: int = 0
     ) -> dict[str, bytes]:

@@ -228,13 +228,20 @@ class EmbeddedStore:
             (keys.document_key(each.kind, each.key), each.value) for each in documents
         )
 
+    async def document(self, kind: str, key: str) -> bytes | None:
+        place = keys.document_key(kind, key)
+        # Of what is being written the old value counts, of what is noted the new one.
+        for waiting in (self._committer.notes, self._committer.hidden_documents()):
+            if place in waiting:
+                return waiting[place]
+        return self._tables.get(self._tables.documents, place)
+
     async def documents(
         self, kind: str, begin: str = "", end: str = "", count_max: int = 0
     ) -> dict[str, bytes]:
         prefix = keys.kind_prefix(kind)
         low = prefix + begin.encode()
         high = prefix + end.encode() if end else keys.after_prefix(prefix)
-        # Of what is being written the old value counts, of what is noted the new one.
         other = {**self._committer.hidden_documents(), **self._committer.notes}
         other = {key: value for key, value in other.items() if low <= key < high}
         found: dict[bytes, bytes | None] = {}
