@@ -33,6 +33,7 @@ from mobilesync.engine.presence import Presence
 from mobilesync.engine.publisher import Publisher
 from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.replays import Replays
+from mobilesync.engine.scheduler import Scheduler
 from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.slices import in_slices
 from mobilesync.engine.tail import Tail
@@ -51,7 +52,7 @@ TRIM_STEPS_MAX = 1_000
 
 
 class Service:
-    """Publisher, sessions and their housekeeping over one store."""
+    """Publisher, scheduler, sessions and their housekeeping over one store."""
 
     def __init__(
         self,
@@ -144,6 +145,14 @@ class Service:
         self.attendance.on_left.append(self.presence.left)
         self.publisher.on_appended.append(self.wake_ups.appended)
         self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
+        self.scheduler = Scheduler(
+            store,
+            self.configs,
+            self._append,
+            clock=clock,
+            options=self.options.scheduler,
+            metrics=self.metrics,
+        )
         self._sweep_number = 0
         self._lag_due_s = 0.0
         self._tickers = [
@@ -151,6 +160,7 @@ class Service:
             Ticker("sweep", self.options.sweep_interval_s, self._sweep),
             Ticker("trim", self.options.trim_interval_s, self.trim),
             Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
+            Ticker("scheduler", self.options.scheduler.tick_s, self.scheduler.tick),
             Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
         ]
         self.configs.on_change(self._config_changed)
@@ -164,6 +174,7 @@ class Service:
         await self.consumption.start()
         self.wake_ups.start()
         self.presence.start(self.apps.names())
+        await self.scheduler.load()
         self.sessions.pump.start(self.options.pump_workers)
         self._lag_due_s = self.clock.monotonic_s() + LAG_INTERVAL_S
         for ticker in self._tickers:
@@ -186,6 +197,7 @@ class Service:
         await self.presence.stop()
         await self.wake_ups.stop()
         await self.consumption.stop()
+        await self.scheduler.stop()
         await self.sessions.stop()
         await self.publisher.stop()
 
