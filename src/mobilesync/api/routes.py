@@ -8,12 +8,13 @@ written `%2F`.
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from mobilesync.api import bizzes, inspection, key_operations, mss, probes, publish
+from mobilesync.api import bizzes, inspection, key_operations, mss, probes, publish, scheduled
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import PATH_CHECKS, Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *publish.OPERATIONS,
+    *scheduled.OPERATIONS,
     *bizzes.OPERATIONS,
     *inspection.OPERATIONS,
     *key_operations.OPERATIONS,

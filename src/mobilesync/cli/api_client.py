@@ -62,14 +62,24 @@ class ApiClient:
     def get(self, path: str, **query: str | int) -> Any:
         """The JSON at `path`. Raises CommandFailed, httpx.TransportError."""
         answer = self._http.get(path, params=query)
-        try:
-            body = answer.json()
-        except ValueError:
-            hint = "is this the address of Mobilesync's API?"
-            raise CommandFailed(f"no JSON, but HTTP {answer.status_code}", hint=hint) from None
+        body = _json(answer)
         if answer.is_success:
             return body
         raise failed(answer.status_code, body)
+
+    def delete(self, path: str, **query: str) -> None:
+        """Delete what is at `path`. Raises CommandFailed, httpx.TransportError."""
+        answer = self._http.delete(path, params=query)
+        if not answer.is_success:
+            raise failed(answer.status_code, _json(answer))
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        hint = "is this the address of Mobilesync's API?"
+        raise CommandFailed(f"no JSON, but HTTP {answer.status_code}", hint=hint) from None
 
 
 def failed(status: int, body: Any) -> CommandFailed:

@@ -37,7 +37,12 @@ from mobilesync.cli.safety import check_safety
 from mobilesync.cli.settings import Settings
 from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.clock import SystemClock
-from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
+from mobilesync.engine.options import (
+    PublisherLimits,
+    SchedulerOptions,
+    ServiceOptions,
+    SessionOptions,
+)
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Tokens
 from mobilesync.storage.embedded.folder import make_folder
@@ -265,6 +270,7 @@ def service_options(settings: Settings) -> ServiceOptions:
             window_count=settings.window_count,
             ack_timeout_s=settings.ack_timeout_s,
         ),
+        scheduler=SchedulerOptions(count_max=settings.scheduled_max),
         create_biz_on_first_use=settings.create_biz_on_first_use,
     )
 
