@@ -80,11 +80,11 @@ class Later:
         await self.scheduler.stop()
         await self.store.close()
 
-    async def append(self, drafts: list[Draft]) -> Sequence[Appended]:
+    async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
         """The publisher's, in small."""
         if self.error is not None:
             raise self.error
-        self.batches.append(drafts)
+        self.batches.append(list(drafts))
         return await self.store.append(drafts)
 
     def now_ms(self) -> int:

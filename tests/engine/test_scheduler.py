@@ -546,7 +546,7 @@ async def test_nothing_is_both_cancelled_and_appended() -> None:
     async with Later() as world:
         append = world.append
 
-        async def slow(drafts: list[Draft]) -> Sequence[Appended]:
+        async def slow(drafts: Sequence[Draft]) -> list[Appended]:
             await gate.passed()
             return await append(drafts)
 

@@ -28,13 +28,7 @@ from msgspec import Struct
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.clock import Clock
-from mobilesync.domain.errors import (
-    InvalidRequest,
-    OutcomeUnknown,
-    Overloaded,
-    Refused,
-    UnknownBiz,
-)
+from mobilesync.domain.errors import InvalidRequest, OutcomeUnknown, Overloaded, Refused
 from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.lanes import Lane, Lanes, Row
@@ -68,7 +62,7 @@ LOOKUPS_IN_A_ROW = 64
 PAGE_COUNT_MAX = 1000
 _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
-Append = Callable[[list[Draft]], Awaitable[Sequence[Appended]]]
+Append = Callable[[Sequence[Draft]], Awaitable[list[Appended]]]
 """Appends drafts, in order, and wakes who waits for them; durable when it returns. Raises Refused,
 OutcomeUnknown."""
 
@@ -289,12 +283,12 @@ class Scheduler:
         return read_item(key, found[key]) if key in found else None
 
     def _due_lanes(self, now_ms: int) -> list[Lane]:
-        withheld = self._configs.withheld
-        return [
-            lane
-            for lane in self._lanes
-            if lane.begin.due_ms <= now_ms and not withheld(lane.app, lane.biz)
-        ]
+        due = [lane for lane in self._lanes if lane.begin.due_ms <= now_ms]
+        return [lane for lane in due if not self._is_offline(lane)]
+
+    def _is_offline(self, lane: Lane) -> bool:
+        config = self._configs.find(lane.app, lane.biz)
+        return config is not None and config.status == "offline"
 
     async def _run_batch(self, now_ms: int) -> int:
         lanes = self._due_lanes(now_ms)
@@ -317,13 +311,11 @@ class Scheduler:
 
     def _kept(self, rows: Sequence[Row]) -> list[Row]:
         """Those whose biz still exists."""
-        gone: set[Lane] = set()
-        for lane in {row.lane: None for row in rows}:
-            try:
-                self._configs.get(lane.app, lane.biz)
-            except UnknownBiz:
-                gone.add(lane)
-                log.warning("scheduled_dropped", app=lane.app, biz=lane.biz, reason="no such biz")
+        # A dictionary and not a set, for its order: a simulated run must replay.
+        lanes = dict.fromkeys(row.lane for row in rows)
+        gone = [lane for lane in lanes if self._configs.find(lane.app, lane.biz) is None]
+        for lane in gone:
+            log.warning("scheduled_dropped", app=lane.app, biz=lane.biz, reason="no such biz")
         return [row for row in rows if row.lane not in gone]
 
     def _add_metrics(self, metrics: Metrics) -> None:
