@@ -109,9 +109,14 @@ async def test_wrong_queries_of_the_list(caller: Caller, query: str, field: str)
 
 @pytest.mark.parametrize(
     "query",
-    ["biz=CHAT&target=user:1", "biz=a%20b&target=user:1&message_id=m", "biz=A&target=x&message_id=m",
-     "biz=A&target=everyone&message_id=", "biz=A&target=everyone&message_id=a%00"],
-)  # fmt: skip
+    [
+        "biz=CHAT&target=user:1",
+        "biz=a%20b&target=user:1&message_id=m",
+        "biz=A&target=x&message_id=m",
+        "biz=A&target=everyone&message_id=",
+        "biz=A&target=everyone&message_id=a%00",
+    ],
+)
 async def test_wrong_queries_of_cancel(caller: Caller, query: str) -> None:
     assert_error(await caller.delete(f"{PATH}?{query}"), "INVALID_REQUEST")
 

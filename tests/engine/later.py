@@ -1,4 +1,4 @@
-"""Scheduled oplogs for tests: in virtual time, over a memory store, without the rest of an engine."""
+"""A scheduler for tests: in virtual time, over a memory store, and nothing else of an engine."""
 
 import asyncio
 from collections.abc import Sequence

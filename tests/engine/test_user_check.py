@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from structlog.testing import capture_logs
 
 from mobilesync.engine.apps import App, Apps, SecretKey, UserCallback
+from mobilesync.engine.login import CREDENTIAL_ATTRIBUTE
 from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.ticker import Ticker
 from mobilesync.engine.user_check import (
@@ -21,7 +22,8 @@ from mobilesync.engine.user_check import (
 )
 from mobilesync.sim.clock import SimClock
 from mobilesync.sim.loop import VirtualLoop
-from tests.engine.world import Gate, failing, passes, settle, simulated
+from tests.engine.device import Device
+from tests.engine.world import Gate, World, failing, passes, settle, simulated
 
 SECRET = "whsec_" + "a2" * 22
 
@@ -395,3 +397,56 @@ async def test_metrics() -> None:
         if family.name.startswith("mobilesync_user_checks_")
     }
     assert values == {"waiting": 1, "valid_total": 2, "invalid_total": 1, "unknown_total": 1}
+
+
+# In a service ----------------------------------------------------------------------------------
+
+
+@simulated
+async def test_only_a_validated_session_gets_what_is_withheld_from_others() -> None:
+    callback = Callback()
+    async with World(user_check=callback) as world:
+        await world.config("BANK", user_check=True, target_kind="user")
+        good, bad, late = (
+            _connected(world, name, f"{name}-session") for name in ("good", "bad", "late")
+        )
+        for device in (good, bad, late):
+            await world.publish(f"user:{device.user}", b"secret", biz="BANK")
+            await world.publish(f"user:{device.user}", b"hello")
+        await settle()
+        assert [len(_got(each, "CHAT")) for each in (good, bad, late)] == [1, 1, 1]
+        assert [len(_got(each, "BANK")) for each in (good, bad, late)] == [1, 0, 0]
+        callback.validate = _yes  # type: ignore[method-assign]  # it can tell now
+        await passes(RETRY_FIRST_S + 2)
+        assert [len(_got(each, "BANK")) for each in (good, bad, late)] == [1, 0, 1]
+        good.bind("bad")
+        await settle()
+        await world.publish("user:bad", b"more", biz="BANK")
+        await settle()
+        assert good.got("BANK", "user:bad") == [b"secret", b"more"], "asked anew, and good"
+
+
+@simulated
+async def test_a_server_that_asks_nobody_withholds() -> None:
+    async with World() as world:
+        await world.config("BANK", user_check=True, target_kind="user")
+        device = _connected(world, "good", "good-session")
+        await world.publish("user:good", b"secret", biz="BANK")
+        await passes(60)
+        assert _got(device, "BANK") == []
+        assert len(world.service.user_checks) == 1
+
+
+def _connected(world: World, user: str, credential: str) -> Device:
+    device = world.device(f"{user}-phone", user)
+    device.attributes = {CREDENTIAL_ATTRIBUTE: credential}
+    device.connect()
+    return device
+
+
+def _got(device: Device, biz: str) -> list[bytes]:
+    return device.got(biz, f"user:{device.user}")
+
+
+async def _yes(question: UserQuestion) -> bool:
+    return True

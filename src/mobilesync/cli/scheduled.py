@@ -85,7 +85,7 @@ def list_(biz: str, after: str, limit: int, as_json: bool, **where: Any) -> None
 @click.argument("message_id", metavar="MESSAGE-ID")
 @_options
 def cancel(biz: str, target: str, message_id: str, as_json: bool, **where: Any) -> None:
-    """Have the scheduled oplog MESSAGE-ID of the channel of BIZ and TARGET never appended."""
+    """Have what is scheduled under MESSAGE-ID in the channel of BIZ and TARGET never appended."""
     access = _access(**where)
     with ApiClient(access) as api:
         api.delete(_path(access), biz=biz, target=target, message_id=message_id)

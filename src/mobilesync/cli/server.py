@@ -57,6 +57,7 @@ from mobilesync.transports.certificates import (
 )
 from mobilesync.transports.jwks import FetchedKeys
 from mobilesync.transports.tls import TlsGateway
+from mobilesync.transports.user_check import UserCallbacks
 
 log = structlog.get_logger(__name__)
 
@@ -160,6 +161,8 @@ class Server:
         self._ends.push_async_callback(source.close)
         apps = Apps(self._apps)
         leeway_s = self.settings.token_leeway_s
+        callbacks = UserCallbacks(apps, clock=self._clock, entropy=self._entropy)
+        self._ends.push_async_callback(callbacks.close)
         service = Service(
             store,
             apps,
@@ -167,6 +170,7 @@ class Server:
             clock=self._clock,
             entropy=self._entropy,
             options=service_options(self.settings),
+            user_check=callbacks,
         )
         await service.start()
         self._ends.push_async_callback(service.stop)

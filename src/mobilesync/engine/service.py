@@ -34,10 +34,13 @@ from mobilesync.engine.publisher import Publisher
 from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.replays import Replays
 from mobilesync.engine.scheduler import Scheduler
+from mobilesync.engine.session import Session
 from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.slices import in_slices
 from mobilesync.engine.tail import Tail
 from mobilesync.engine.ticker import Ticker, pause
+from mobilesync.engine.user_check import TICK_S as USER_CHECK_TICK_S
+from mobilesync.engine.user_check import Unasked, UserCheck, UserChecks
 from mobilesync.engine.wake_ups import WakeUps
 from mobilesync.engine.waker import Waker
 from mobilesync.storage.contract import Store
@@ -67,8 +70,10 @@ class Service:
         waker: Waker | None = None,
         listener: Listener | None = None,
         gateways: Mapping[str, Sequence[PushGateway]] | None = None,
+        user_check: UserCheck | None = None,
     ) -> None:
-        """`listener` is told what happens; `gateways` are the push services of each app."""
+        """`listener` is told what happens; `gateways` are the push services of each app;
+        `user_check` asks the callbacks of those apps that have one."""
         self.store = store
         self.apps = apps
         self.clock = clock
@@ -153,6 +158,15 @@ class Service:
             options=self.options.scheduler,
             metrics=self.metrics,
         )
+        self.user_checks = UserChecks(
+            user_check or Unasked(),
+            apps,
+            self._judged,
+            clock=clock,
+            entropy=entropy,
+            metrics=self.metrics,
+        )
+        self.attendance.on_arrived.append(self.user_checks.ask)
         self._sweep_number = 0
         self._lag_due_s = 0.0
         self._tickers = [
@@ -161,6 +175,7 @@ class Service:
             Ticker("trim", self.options.trim_interval_s, self.trim),
             Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
             Ticker("scheduler", self.options.scheduler.tick_s, self.scheduler.tick),
+            Ticker("user-checks", USER_CHECK_TICK_S, self.user_checks.tick),
             Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
         ]
         self.configs.on_change(self._config_changed)
@@ -198,6 +213,7 @@ class Service:
         await self.wake_ups.stop()
         await self.consumption.stop()
         await self.scheduler.stop()
+        await self.user_checks.stop()
         await self.sessions.stop()
         await self.publisher.stop()
 
@@ -218,6 +234,10 @@ class Service:
 
     async def _append(self, drafts: Sequence[Draft]) -> list[Appended]:
         return await self.publisher.append(drafts)
+
+    def _judged(self, session: Session, valid: bool) -> None:
+        if valid:
+            self.sessions.validated(session)
 
     def _settle_outcomes(self) -> None:
         while self.outcomes.settle(self.clock.wall_ms()) == DUE_MAX:

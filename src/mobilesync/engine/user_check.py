@@ -68,6 +68,14 @@ class UserCheck(Protocol):
         """
 
 
+class Unasked:
+    """A UserCheck that asks nobody: whoever would need it stays withheld."""
+
+    async def validate(self, question: UserQuestion) -> bool:
+        """Raises CannotTell."""
+        raise CannotTell("this server asks no callbacks")
+
+
 class Checkable(Protocol):
     """What must be known of a session to have its user checked."""
 
