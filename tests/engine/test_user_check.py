@@ -305,6 +305,38 @@ async def test_a_new_user_does_not_wait_for_the_old_ones_next_try() -> None:
 
 
 @simulated
+async def test_the_old_ones_turn_does_not_hasten_the_new_ones_next_try() -> None:
+    world = Checks(concurrent_max=100)
+    visits = [Visit(f"v{number}", user="old", credential="unknown") for number in range(50)]
+    for visit in visits:
+        world.checks.ask(visit)
+    await passes(1)
+    for visit in visits:
+        visit.bind("new", "unknown")
+        world.checks.ask(visit)
+    await passes(RETRY_FIRST_S / 2 - 0.1)
+    assert len(world.callback.questions) == 100
+    await passes(RETRY_FIRST_S)
+    assert len(world.callback.questions) == 150
+
+
+@simulated
+async def test_the_old_ones_turn_asks_nothing_while_the_new_one_is_asked_about() -> None:
+    world = Checks()
+    visit = Visit("a", user="old", credential="unknown")
+    world.checks.ask(visit)
+    await passes(1)
+    gate = world.callback.gate = Gate()
+    visit.bind("new", "good")
+    world.checks.ask(visit)
+    await passes(RETRY_FIRST_S + 2)
+    assert gate.waiting == 1
+    gate.open()
+    await settle()
+    assert world.verdicts == [("a", "new", True)]
+
+
+@simulated
 async def test_whatever_a_device_does_it_stands_in_line_once() -> None:
     world = Checks(concurrent_max=1)
     gate = world.callback.gate = Gate()

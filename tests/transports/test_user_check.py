@@ -133,6 +133,7 @@ async def test_the_question_has_both_forms_and_is_signed() -> None:
     (asked,) = business.asked
     assert asked.line == "POST /check?from=mobilesync HTTP/1.1"
     assert asked.headers["content-type"] == "application/json"
+    assert asked.headers["accept-encoding"] == "identity"
     assert json.loads(asked.body) == {
         "operationType": OPERATION,
         "instanceId": "PROD_SHOP",
