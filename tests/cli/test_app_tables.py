@@ -9,9 +9,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mobilesync.cli.app_tables import APP_KEYS, read_apps, read_mss
 from mobilesync.cli.setting import BadSetting
-from mobilesync.engine.apps import App, KeyUrl, PublicKey, SecretKey
+from mobilesync.engine.apps import App, KeyUrl, PublicKey, SecretKey, UserCallback
 
 SECRET = "0123456789abcdef0123456789abcdef"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+URL = "user_check_url = 'https://a.example'"
 
 
 def _read(text: str) -> list[App]:
@@ -115,6 +117,51 @@ def test_two_apps_cannot_share_a_name_of_mss() -> None:
     tables = tomllib.loads(f"[apps.a]\n{row}\n[apps.b]\n{row}")["apps"]
     with pytest.raises(BadSetting, match="another app's"):
         read_mss(read_apps(tables, "a.toml"), tables, "a.toml")
+
+
+def test_a_user_check(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"\n {WHSEC}\n")
+    text = f"""
+        [apps.shop]
+        hs256_secret = "{SECRET}"
+        user_check_url = "https://shop.example/check"
+    """
+    (app,) = _read(f'{text}\nuser_check_secret = "{WHSEC}"')
+    assert app.user_check == UserCallback("https://shop.example/check", WHSEC, "shop")
+    (app,) = _read(f"""{text}
+        user_check_secret_file = "{tmp_path / "secret"}"
+        user_check_timeout_s = 1
+        user_check_attempts = 2
+        user_check_concurrent_max = 3
+        mss_instance_id = "PROD_SHOP"
+    """)
+    made = UserCallback("https://shop.example/check", WHSEC, "PROD_SHOP", 1, 2, 3)
+    assert app.user_check == made
+    (app,) = _read(f'[apps.shop]\nhs256_secret = "{SECRET}"')
+    assert app.user_check is None
+
+
+@pytest.mark.parametrize(
+    "lines, words",
+    [
+        (f"user_check_secret = '{WHSEC}'", "without user_check_url"),
+        ("user_check_attempts = 2", "user_check_attempts without user_check_url"),
+        ("user_check_url = 'https://a'", "needs one secret"),
+        (f"{URL}\nuser_check_secret = '{WHSEC}'\nuser_check_secret_file = 'x'", "one secret"),
+        (f"{URL}\nuser_check_secret = 'too-short'", "not fit for signatures"),
+        (f"{URL}\nuser_check_secret_file = '/nowhere'", "cannot read /nowhere"),
+        (f"user_check_url = 'ftp://a'\nuser_check_secret = '{WHSEC}'", "callback address"),
+        (f"{URL}\nuser_check_secret = '{WHSEC}'\nuser_check_attempts = 1.5", "whole number"),
+        (f"{URL}\nuser_check_secret = '{WHSEC}'\nuser_check_attempts = true", "whole number"),
+        (f"{URL}\nuser_check_secret = '{WHSEC}'\nuser_check_timeout_s = '2'", "no number"),
+        (f"{URL}\nuser_check_secret = '{WHSEC}'\nuser_check_timeout_s = 99", "out of bounds"),
+        (f"{URL}\nuser_check_secret = '{WHSEC}'\nuser_check_concurrent_max = 0", "out of bounds"),
+    ],
+)
+def test_mistakes_in_a_user_check(lines: str, words: str) -> None:
+    with pytest.raises(BadSetting, match=words) as caught:
+        _read(f'[apps.shop]\nhs256_secret = "{SECRET}"\n{lines}')
+    assert "too-short" not in f"{caught.value} {caught.value.hint}"
 
 
 def test_every_key_is_described() -> None:

@@ -8,7 +8,7 @@ import pytest
 from mobilesync.cli.safety import RULES, check_safety, is_loopback
 from mobilesync.cli.setting import BadSetting
 from mobilesync.cli.settings import SETTINGS, Settings
-from mobilesync.engine.apps import App, KeyUrl, SecretKey
+from mobilesync.engine.apps import App, KeyUrl, SecretKey, UserCallback
 
 APPS = (App("shop", (SecretKey(b"s" * 32),)),)
 PRODUCTION: dict[str, Any] = {setting.name: setting.production for setting in SETTINGS} | {
@@ -18,6 +18,12 @@ PRODUCTION: dict[str, Any] = {setting.name: setting.production for setting in SE
 }
 SAFE = Settings(**PRODUCTION)
 
+
+def _checked(url: str) -> App:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    return App("shop", (SecretKey(b"s" * 32),), user_check=UserCallback(url, secret, "shop"))
+
+
 CASES: list[tuple[str, dict[str, Any], tuple[App, ...]]] = [
     ("self-signed", {"tls_certificate": "", "tls_key": ""}, APPS),
     ("come together", {"mode": "development", "tls_certificate": ""}, APPS),
@@ -26,6 +32,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[App, ...]]] = [
     ("misspelling", {"create_biz_on_first_use": True}, APPS),
     ("no app", {}, ()),
     ("plain HTTP", {}, (App("shop", (KeyUrl("http://issuer.example/keys"),)),)),
+    ("user check over plain HTTP", {}, (_checked("http://shop.example/check"),)),
     ("unencrypted", {"api_host": "0.0.0.0"}, APPS),
     ("unencrypted", {"mode": "development", "api_host": "192.168.1.2"}, APPS),
     ("contradict", {"api_tls": True, "api_behind_proxy": True}, APPS),
@@ -41,6 +48,8 @@ CASES: list[tuple[str, dict[str, Any], tuple[App, ...]]] = [
 def test_the_defaults_are_safe() -> None:
     check_safety(Settings(), ())
     check_safety(SAFE, APPS)
+    check_safety(SAFE, (_checked("http://127.0.0.1/check"), *APPS))
+    check_safety(SAFE, (_checked("https://shop.example/check"), *APPS))
 
 
 @pytest.mark.parametrize("words, changes, apps", CASES)

@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import hashlib
+import json
+import re
 import socket
 import ssl
 import time
@@ -18,8 +20,10 @@ from mobilesync.cli.failures import CommandFailed
 from mobilesync.cli.server import Server, service_options
 from mobilesync.cli.setting import BadSetting
 from mobilesync.cli.settings import Settings
+from mobilesync.client import Client, ReceivedOplog
 from mobilesync.domain.errors import InvalidRequest, StoreFolderRefused
-from mobilesync.engine.apps import App, SecretKey
+from mobilesync.engine.apps import App, SecretKey, UserCallback
+from mobilesync.engine.tokens import sign_token
 from mobilesync.transports.certificates import development_certificate, fingerprint
 
 APPS = (App("shop", (SecretKey(b"s" * 32),)),)
@@ -200,12 +204,77 @@ async def test_metrics_for_everybody_only_if_the_operator_says_so(tmp_path: Path
             await server.stop()
 
 
+async def test_a_user_check_reaches_the_apps_callback(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = int(re.findall(r"content-length: (\d+)", head)[0])
+        question = json.loads(await reader.readexactly(size))
+        asked.append(question["sessionId"])
+        body = json.dumps({"valid": question["sessionId"] == "good"}).encode()
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+
+    business = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{business.sockets[0].getsockname()[1]}/"
+    callback = UserCallback(url, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "shop", timeout_s=20.0)
+    server = _server(_settings(tmp_path), (App("shop", APPS[0].keys, user_check=callback),))
+    await server.start()
+    try:
+        assert server.development is not None
+        headers = {"Authorization": f"Bearer {server.development.api_key}"}
+        async with httpx.AsyncClient(base_url=server.api_url, headers=headers) as api:
+            rules = {"user_check": True, "target_kind": "user"}
+            await api.put("/v1/apps/shop/bizzes/BANK", json=rules)
+            for user in ("good", "bad"):
+                for biz in ("BANK", "CHAT"):
+                    oplog = {"biz": biz, "target": f"user:{user}", "payload": "hi"}
+                    assert (await api.post("/v1/apps/shop/oplogs", json=oplog)).is_success
+        assert await _bizzes_of(server, tmp_path, "good", until="BANK") == {"BANK", "CHAT"}
+        assert await _bizzes_of(server, tmp_path, "bad", until="CHAT") == {"CHAT"}
+        assert asked == ["good", "bad"]
+    finally:
+        await server.stop()
+        business.close()
+        await business.wait_closed()
+
+
+async def _bizzes_of(server: Server, folder: Path, user: str, *, until: str) -> set[str]:
+    """Bizzes of which a device of `user` gets something, when it has something of `until`."""
+    left = server.development
+    assert left is not None
+    now_ms = _now_ms()
+    token = sign_token(
+        b"s" * 32, app="shop", user=user, device=user, issued_at_ms=now_ms,
+        expires_at_ms=now_ms + 60_000,
+    )  # fmt: skip
+    got: set[str] = set()
+    enough = asyncio.Event()
+    client = Client(
+        left.host, left.port, app="shop", user=user, device=user, token=token,
+        ca_file=left.certificate, store=folder / f"{user}.db", attributes={"session_id": user},
+    )  # fmt: skip
+    for biz in ("BANK", "CHAT"):
+
+        @client.on(biz)
+        async def note(oplog: ReceivedOplog) -> None:
+            got.add(oplog.biz)
+            if oplog.biz == until:
+                enough.set()
+
+    async with client, asyncio.timeout(30):
+        await enough.wait()
+    return got
+
+
 def test_settings_reach_the_engine() -> None:
     settings = Settings(
         payload_bytes_max=1, batch_items_max=2, batch_bytes_max=3, publish_rate_per_s=4.0,
         publish_burst=5, sessions_max=6, logins_max=7, hello_timeout_s=8.0, beat_min_s=9,
         beat_max_s=10, window_bytes=200_000, window_count=1200, ack_timeout_s=13.0,
-        create_biz_on_first_use=False, audit_days=14,
+        create_biz_on_first_use=False, audit_days=14, scheduled_max=15,
     )  # fmt: skip
     made = service_options(settings)
     limits, session = made.publisher, made.session
@@ -214,5 +283,6 @@ def test_settings_reach_the_engine() -> None:
     assert (session.sessions_max, session.logins_max, session.hello_timeout_s) == (6, 7, 8.0)
     assert (session.beat_min_s, session.beat_max_s, session.ack_timeout_s) == (9, 10, 13.0)
     assert (session.window_bytes, session.window_count) == (200_000, 1200)
+    assert made.scheduler.count_max == 15
     assert not made.create_biz_on_first_use
     assert made.audit.age_s == 14 * 24 * 3600

@@ -1,5 +1,7 @@
 """Apps and keys: weak, foreign and misplaced keys do not get in, and secrets do not get out."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -17,10 +19,12 @@ from mobilesync.engine.apps import (
     KeyUrl,
     PublicKey,
     SecretKey,
+    UserCallback,
     load_public_key,
 )
 
 SECRET = SecretKey(b"s" * 32)
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def _pem(
@@ -78,6 +82,45 @@ def test_a_private_key_and_garbage_are_refused_as_public_keys() -> None:
 def test_a_key_address_is_http(url: str) -> None:
     with pytest.raises(InvalidRequest, match="key address"):
         KeyUrl(url)
+
+
+CALLBACK = UserCallback("https://shop.example/check?key=hidden", WHSEC, "PROD_SHOP")
+
+
+def test_a_callback_shows_neither_its_secret_nor_its_address() -> None:
+    app = App("shop", (SECRET,), user_check=CALLBACK)
+    assert WHSEC not in repr(app)
+    assert "hidden" not in repr(app)
+    assert "PROD_SHOP" in repr(app)
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"url": ""}, "user_check_url"),
+        ({"url": "ftp://shop.example"}, "user_check_url"),
+        ({"url": "https://"}, "user_check_url"),
+        ({"url": "https://[::1"}, "user_check_url"),
+        ({"url": "https://shop.example:99999/"}, "user_check_url"),
+        ({"url": "https://shop.example/a b"}, "user_check_url"),
+        ({"url": "https://shop.example/\n"}, "user_check_url"),
+        ({"url": f"https://shop.example/{'a' * 2000}"}, "user_check_url"),
+        ({"secret": "short"}, "secret"),
+        ({"timeout_s": 0.0}, "user_check_timeout_s"),
+        ({"timeout_s": 31.0}, "user_check_timeout_s"),
+        ({"timeout_s": float("nan")}, "user_check_timeout_s"),
+        ({"attempts": 0}, "user_check_attempts"),
+        ({"attempts": 11}, "user_check_attempts"),
+        ({"concurrent_max": 0}, "user_check_concurrent_max"),
+        ({"concurrent_max": 1001}, "user_check_concurrent_max"),
+    ],
+)
+def test_a_callback_out_of_bounds_is_refused(changes: dict[str, Any], field: str) -> None:
+    made = {"url": CALLBACK.url, "secret": WHSEC, "instance": "x", **changes}
+    with pytest.raises(InvalidRequest) as caught:
+        UserCallback(**made)
+    assert caught.value.field == field
+    assert caught.value.hint
 
 
 def test_an_app_has_a_good_name_and_some_keys() -> None:

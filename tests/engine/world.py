@@ -17,13 +17,14 @@ from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import TokenRefused
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.domain.sync_point import Head
-from mobilesync.engine.apps import App, Apps, SecretKey
+from mobilesync.engine.apps import App, Apps, SecretKey, UserCallback
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
 from mobilesync.engine.publisher import Publication, Published
 from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Identity
+from mobilesync.engine.user_check import UserCheck
 from mobilesync.engine.waker import Waker
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.sim.clock import SimClock
@@ -34,6 +35,7 @@ from mobilesync.storage.memory import MemoryStore
 from tests.engine.device import Device
 
 APP = "demo"
+CALLBACK = UserCallback("https://demo.example", "whsec_" + "a2" * 22, APP)
 EPOCH = 7
 _P = ParamSpec("_P")
 _Async = Callable[_P, Coroutine[Any, Any, None]]
@@ -186,6 +188,7 @@ class World:
         sync: Callable[[], Awaitable[None]] | None = None,
         listener: Listener | None = None,
         gateways: Mapping[str, Sequence[PushGateway]] | None = None,
+        user_check: UserCheck | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
@@ -197,7 +200,7 @@ class World:
         key = SecretKey(b"k" * 32)
         self.service = Service(
             self.store,
-            Apps([App(APP, (key,)), App("other", (key,))]),
+            Apps([App(APP, (key,), user_check=CALLBACK), App("other", (key,))]),
             self.tokens,
             clock=self.clock,
             entropy=random.Random(repr(self.disk.lineage)),
@@ -205,6 +208,7 @@ class World:
             waker=self.waker,
             listener=listener,
             gateways=gateways,
+            user_check=user_check,
         )
         self.sessions = self.service.sessions
         self.metrics = self.service.metrics

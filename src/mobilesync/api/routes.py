@@ -17,12 +17,14 @@ from mobilesync.api import (
     mss,
     probes,
     publish,
+    scheduled,
 )
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import PATH_CHECKS, Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *publish.OPERATIONS,
+    *scheduled.OPERATIONS,
     *bizzes.OPERATIONS,
     *config.OPERATIONS,
     *inspection.OPERATIONS,

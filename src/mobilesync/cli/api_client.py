@@ -71,9 +71,9 @@ class ApiClient:
         headers = {"Content-Type": "application/json"}
         return self._read(self._http.post(path, content=content, headers=headers))
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, **query: str) -> None:
         """Have what is at `path` removed. Raises CommandFailed, httpx.TransportError."""
-        self._read(self._http.delete(path))
+        self._read(self._http.delete(path, params=query))
 
     def _read(self, answer: httpx.Response) -> Any:
         if answer.status_code == httpx.codes.NO_CONTENT:

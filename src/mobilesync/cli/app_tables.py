@@ -11,12 +11,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mobilesync.api.options import MssOptions
 from mobilesync.cli.setting import BadSetting
 from mobilesync.cli.suggestion import did_you_mean
 from mobilesync.domain.errors import InvalidRequest
 from mobilesync.domain.names import check_biz
-from mobilesync.engine.apps import App, KeyUrl, SecretKey, VerificationKey, load_public_key
+from mobilesync.engine.apps import (
+    App,
+    KeyUrl,
+    SecretKey,
+    UserCallback,
+    VerificationKey,
+    load_public_key,
+)
+from mobilesync.engine.signature import check_secret
 
 KEY_FILE_BYTES_MAX = 64 * 1024
 
@@ -28,6 +38,13 @@ APP_KEYS: dict[str, str] = {
     "issuer": "If set, the `iss` that tokens must have.",
     "audience": "If set, an `aud` that tokens must have; if not, tokens must have none.",
     "device_claim_required": "`false`: a token without `device` is good for any one device.",
+    "user_check_url": "Where the app's own server says whether a user's session is good; "
+    "`https://`, or `http://` on this machine (docs/guides/user-check.md).",
+    "user_check_secret": "Signs what is asked there: `whsec_` and 24 to 64 random bytes in base64.",
+    "user_check_secret_file": "The same in a file of its own.",
+    "user_check_timeout_s": "How long one try may take; 2 if left out.",
+    "user_check_attempts": "Tries in a row before it waits longer; 3 if left out.",
+    "user_check_concurrent_max": "Questions at the same time; 16 if left out.",
     "mss_instance_id": "The `instanceId` by which callers written for MSS name the app, if it "
     "is not the app's name (docs/mss-compatibility.md).",
     "mss_device_bizzes": "Bizzes whose `linkToken` is a device id for such callers.",
@@ -82,6 +99,7 @@ def _read_app(name: str, table: object, source: str) -> App:
             issuer=_text(table, "issuer"),
             audience=_text(table, "audience"),
             device_claim_required=_switch(table, "device_claim_required"),
+            user_check=_read_user_check(name, table),
         )
     except InvalidRequest as error:
         raise BadSetting(f"{where}: {error.message}", field="apps", hint=error.hint) from None
@@ -107,6 +125,41 @@ def _read_key(kind: str, value: str) -> VerificationKey:
         case "public_key_file":
             return load_public_key(_read_file(value))
     return KeyUrl(value)
+
+
+def _read_user_check(name: str, table: Mapping[str, Any]) -> UserCallback | None:
+    given = [key for key in table if key.startswith("user_check_")]
+    url = _text(table, "user_check_url")
+    if not url:
+        if given:
+            raise InvalidRequest(f"{given[0]} without user_check_url", hint="set user_check_url")
+        return None
+    path, secret = _text(table, "user_check_secret_file"), _text(table, "user_check_secret")
+    if bool(path) == bool(secret):
+        hint = "set one of user_check_secret and user_check_secret_file"
+        raise InvalidRequest("user_check_url needs one secret", hint=hint)
+    if path:
+        secret = _read_file(path).strip().decode(errors="replace")
+    try:
+        check_secret(secret)
+    except InvalidRequest:
+        hint = 'make one with: echo "whsec_$(openssl rand -base64 32)"'
+        raise InvalidRequest("user_check_secret is not fit for signatures", hint=hint) from None
+    numbers = {
+        field.name: _number(table, f"user_check_{field.name}", field.default)
+        for field in msgspec.structs.fields(UserCallback)
+        if isinstance(field.default, int | float) and f"user_check_{field.name}" in table
+    }
+    return UserCallback(url, secret, _text(table, "mss_instance_id") or name, **numbers)
+
+
+def _number(table: Mapping[str, Any], key: str, like: float) -> Any:
+    """A number of the kind of `like`."""
+    value = table[key]
+    kinds = (int,) if isinstance(like, int) else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise InvalidRequest(f"{key} is no {'whole ' if isinstance(like, int) else ''}number")
+    return value
 
 
 def _read_file(path: str) -> bytes:

@@ -56,6 +56,11 @@ COMMANDS: dict[str, Entry] = {
         _USE,
         "Look at channels, devices and deliveries.",
     ),
+    "scheduled": Entry(
+        lambda: import_module("mobilesync.cli.scheduled"),
+        _USE,
+        "List or cancel what is published later.",
+    ),
     "doctor": Entry(
         lambda: import_module("mobilesync.cli.doctor"),
         _KEEP,

@@ -9,6 +9,7 @@ Not here: the bounds of single settings (settings.py), weak keys (engine/apps.py
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from mobilesync.cli.setting import BadSetting
 from mobilesync.cli.settings import Settings
@@ -70,6 +71,12 @@ RULES: tuple[Rule, ...] = (
         lambda s, apps: s.mode == "production" and any(_plain_addresses(apps)),
         "keys that are fetched over plain HTTP can be replaced on their way",
         "let jwks_url begin with https://",
+    ),
+    Rule(
+        "apps",
+        lambda s, apps: s.mode == "production" and any(_plain_callbacks(apps)),
+        "users' sessions would be sent to a user check over plain HTTP",
+        "let user_check_url begin with https://, unless it is on this machine",
     ),
     Rule(
         "api_host",
@@ -138,6 +145,13 @@ def _plain_addresses(apps: Sequence[App]) -> Iterator[str]:
         for key in app.keys:
             if isinstance(key, KeyUrl) and not key.url.startswith("https://"):
                 yield key.url
+
+
+def _plain_callbacks(apps: Sequence[App]) -> Iterator[str]:
+    for app in apps:
+        url = urlsplit(app.user_check.url if app.user_check is not None else "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            yield app.name
 
 
 def _meet(host: str, other: str) -> bool:

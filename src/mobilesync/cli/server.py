@@ -39,7 +39,13 @@ from mobilesync.domain.sync_config import DAY_S
 from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.audit import Audit
 from mobilesync.engine.clock import SystemClock
-from mobilesync.engine.options import AuditOptions, PublisherLimits, ServiceOptions, SessionOptions
+from mobilesync.engine.options import (
+    AuditOptions,
+    PublisherLimits,
+    SchedulerOptions,
+    ServiceOptions,
+    SessionOptions,
+)
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Tokens
 from mobilesync.storage.embedded.folder import make_folder
@@ -54,6 +60,7 @@ from mobilesync.transports.certificates import (
 )
 from mobilesync.transports.jwks import FetchedKeys
 from mobilesync.transports.tls import TlsGateway
+from mobilesync.transports.user_check import UserCallbacks
 
 log = structlog.get_logger(__name__)
 
@@ -161,6 +168,8 @@ class Server:
         self._ends.push_async_callback(source.close)
         apps = Apps(self._apps)
         leeway_s = self.settings.token_leeway_s
+        callbacks = UserCallbacks(apps, clock=self._clock, entropy=self._entropy)
+        self._ends.push_async_callback(callbacks.close)
         service = Service(
             store,
             apps,
@@ -169,6 +178,7 @@ class Server:
             entropy=self._entropy,
             options=options,
             audit=audit,
+            user_check=callbacks,
         )
         await service.start()
         self._ends.push_async_callback(service.stop)
@@ -273,6 +283,7 @@ def service_options(settings: Settings) -> ServiceOptions:
             ack_timeout_s=settings.ack_timeout_s,
         ),
         audit=AuditOptions(age_s=settings.audit_days * DAY_S),
+        scheduler=SchedulerOptions(count_max=settings.scheduled_max),
         create_biz_on_first_use=settings.create_biz_on_first_use,
     )
 

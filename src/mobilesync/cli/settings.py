@@ -191,6 +191,14 @@ class Settings:
         low=1,
         high=10_000_000,
     )
+    scheduled_max: int = setting(
+        100_000,
+        "Scheduled oplogs of one app that may wait for their time; more are answered 429.",
+        turned="The operator, when an app plans ahead for very many users; each waits on the disk.",
+        group=_PUBLISHING,
+        low=1,
+        high=10_000_000,
+    )
     sessions_max: int = setting(
         100_000,
         "Devices connected at the same time; more are asked to come back later.",

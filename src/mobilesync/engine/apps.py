@@ -14,6 +14,7 @@ Invariants:
 
 from collections.abc import Iterable
 from typing import Literal
+from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
@@ -23,6 +24,7 @@ from msgspec import Struct
 
 from mobilesync.domain.errors import InvalidRequest, UnknownApp
 from mobilesync.domain.names import check_app
+from mobilesync.engine.signature import check_secret
 
 Algorithm = Literal["HS256", "RS256", "ES256"]
 
@@ -90,12 +92,46 @@ class KeyUrl(Struct, frozen=True):
     url: str
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("https://", "http://")) or len(self.url) > 2000:
+        if not _is_address(self.url):
             hint = "an https:// address of a JWK set"
             raise InvalidRequest("not a key address", field="jwks_url", hint=hint)
 
 
 VerificationKey = SecretKey | PublicKey | KeyUrl
+
+
+class UserCallback(Struct, frozen=True):
+    """Where the app itself says whether a user's session is good (user_check.py)."""
+
+    url: str
+    secret: str
+    """Signs the questions (signature.py)."""
+    instance: str
+    """How the app is named in the fields that callbacks written for MSS read."""
+    timeout_s: float = 2.0
+    """Of one try."""
+    attempts: int = 3
+    """Tries in a row, before it counts as unable to tell for a while."""
+    concurrent_max: int = 16
+    """Questions under way at the same time."""
+
+    def __post_init__(self) -> None:
+        check_secret(self.secret)
+        if not _is_address(self.url):
+            hint = "an https:// address of the business server"
+            raise InvalidRequest("not a callback address", field="user_check_url", hint=hint)
+        for field, value, low, high in (
+            ("user_check_timeout_s", self.timeout_s, 0.1, 30.0),
+            ("user_check_attempts", self.attempts, 1, 10),
+            ("user_check_concurrent_max", self.concurrent_max, 1, 1000),
+        ):
+            if not low <= value <= high:
+                hint = f"{low} to {high}"
+                raise InvalidRequest(f"{field} is out of bounds", field=field, hint=hint)
+
+    def __repr__(self) -> str:
+        # The address may hold a secret too.
+        return f"UserCallback(instance={self.instance!r})"
 
 
 class App(Struct, frozen=True):
@@ -109,6 +145,8 @@ class App(Struct, frozen=True):
     """If set, one of the `aud` that tokens must have; if not, tokens must have no `aud`."""
     device_claim_required: bool = True
     """False: a token without `device` is for whichever device Hello names."""
+    user_check: UserCallback | None = None
+    """None: bizzes with a user check are withheld from everybody."""
 
     def __post_init__(self) -> None:
         check_app(self.name)
@@ -155,3 +193,14 @@ def load_public_key(pem: bytes, kid: str = "") -> PublicKey:
         hint = "RSA (RS256) or P-256 (ES256)"
         raise InvalidRequest("a key of another kind", field="public_key_file", hint=hint)
     return PublicKey(key, kid)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading it checks it.
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    is_web = parts.scheme in ("https", "http") and bool(host)
+    return is_web and len(url) <= 2000 and url.isprintable() and " " not in url

@@ -112,6 +112,23 @@ class AuditOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class SchedulerOptions:
+    """What may wait until it is due, and how much is appended at once."""
+
+    count_max: int = 100_000
+    """Of one app. On the disk; in memory is nothing of them."""
+    tick_s: float = 0.25
+    batch_count: int = 500
+    batch_bytes: int = 4 * KIB * KIB
+    batches_max: int = 200
+    """In one tick: what is left waits for the next one."""
+
+    def __post_init__(self) -> None:
+        assert min(self.count_max, self.batch_count, self.batch_bytes, self.batches_max) > 0
+        assert 0 < self.tick_s <= 1, "what is due is appended within a second"
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """All of the engine's knobs."""
 
@@ -119,6 +136,7 @@ class ServiceOptions:
     session: SessionOptions = field(default_factory=SessionOptions)
     wake_ups: WakeUpOptions = field(default_factory=WakeUpOptions)
     audit: AuditOptions = field(default_factory=AuditOptions)
+    scheduler: SchedulerOptions = field(default_factory=SchedulerOptions)
     create_biz_on_first_use: bool = False
     pump_workers: int = 4
     tail_bytes: int = 32 * KIB * KIB

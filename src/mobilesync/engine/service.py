@@ -35,10 +35,14 @@ from mobilesync.engine.presence import Presence
 from mobilesync.engine.publisher import Publisher
 from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.replays import Replays
+from mobilesync.engine.scheduler import Scheduler
+from mobilesync.engine.session import Session
 from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.slices import in_slices
 from mobilesync.engine.tail import Tail
 from mobilesync.engine.ticker import Ticker, pause
+from mobilesync.engine.user_check import TICK_S as USER_CHECK_TICK_S
+from mobilesync.engine.user_check import Unasked, UserCheck, UserChecks
 from mobilesync.engine.wake_ups import WakeUps
 from mobilesync.engine.waker import Waker
 from mobilesync.storage.contract import Store
@@ -53,7 +57,7 @@ TRIM_STEPS_MAX = 1_000
 
 
 class Service:
-    """Publisher, sessions and their housekeeping over one store."""
+    """Publisher, scheduler, sessions and their housekeeping over one store."""
 
     def __init__(
         self,
@@ -69,9 +73,11 @@ class Service:
         listener: Listener | None = None,
         gateways: Mapping[str, Sequence[PushGateway]] | None = None,
         audit: Audit | None = None,
+        user_check: UserCheck | None = None,
     ) -> None:
         """`listener` is told what happens; `gateways` are the push services of each app; `audit`
-        is given by who notes in it, too: there is one for one store."""
+        is given by who notes in it, too: there is one for one store; `user_check` asks the
+        callbacks of those apps that have one."""
         self.store = store
         self.apps = apps
         self.clock = clock
@@ -149,6 +155,23 @@ class Service:
         self.attendance.on_left.append(self.presence.left)
         self.publisher.on_appended.append(self.wake_ups.appended)
         self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
+        self.scheduler = Scheduler(
+            store,
+            self.configs,
+            self._append,
+            clock=clock,
+            options=self.options.scheduler,
+            metrics=self.metrics,
+        )
+        self.user_checks = UserChecks(
+            user_check or Unasked(),
+            apps,
+            self._judged,
+            clock=clock,
+            entropy=entropy,
+            metrics=self.metrics,
+        )
+        self.attendance.on_arrived.append(self.user_checks.ask)
         self._sweep_number = 0
         self._lag_due_s = 0.0
         self._just_woken: dict[str, None] = {}
@@ -158,6 +181,8 @@ class Service:
             Ticker("sweep", self.options.sweep_interval_s, self._sweep),
             Ticker("trim", self.options.trim_interval_s, self.trim),
             Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
+            Ticker("scheduler", self.options.scheduler.tick_s, self.scheduler.tick),
+            Ticker("user-checks", USER_CHECK_TICK_S, self.user_checks.tick),
             Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
             Ticker("audit", self.options.audit.prune_interval_s, self._prune_audit),
         ]
@@ -172,6 +197,7 @@ class Service:
         await self.consumption.start()
         self.wake_ups.start()
         self.presence.start(self.apps.names())
+        await self.scheduler.load()
         self.sessions.pump.start(self.options.pump_workers)
         self._lag_due_s = self.clock.monotonic_s() + LAG_INTERVAL_S
         for ticker in self._tickers:
@@ -194,6 +220,8 @@ class Service:
         await self.presence.stop()
         await self.wake_ups.stop()
         await self.consumption.stop()
+        await self.scheduler.stop()
+        await self.user_checks.stop()
         await self.sessions.stop()
         await self.publisher.stop()
 
@@ -214,6 +242,10 @@ class Service:
 
     async def _append(self, drafts: Sequence[Draft]) -> list[Appended]:
         return await self.publisher.append(drafts)
+
+    def _judged(self, session: Session, valid: bool) -> None:
+        if valid:
+            self.sessions.validated(session)
 
     def _settle_outcomes(self) -> None:
         while self.outcomes.settle(self.clock.wall_ms()) == DUE_MAX:
