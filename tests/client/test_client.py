@@ -229,6 +229,7 @@ async def test_attributes_before_a_start_are_those_of_the_start() -> None:
     client.set_attributes({"b": "2"})
     with pytest.raises(InvalidOption):
         client.set_attributes({"c": "x" * 257})
+    client.off("CHAT")
     async with client:
         hello = await (await script.accept()).welcome()
         assert hello.attributes == {"b": "2"}

@@ -300,6 +300,7 @@ async def test_a_server_that_does_not_part_is_left() -> None:
     async with client_of(script, options=SLOW) as client:
         talk = await script.accept()
         await talk.hear(m.Hello)
+        client.set_attributes({"a": "1"})
         client.set_attributes({"a": "2"})
         # What comes now is for a session that is over.
         talk.say(welcome_for("alice"), push(0, 1))
