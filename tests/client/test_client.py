@@ -11,6 +11,7 @@ from mobilesync.client import (
     ChannelReset,
     Client,
     ClientError,
+    ClientOptions,
     Connected,
     HandlerExists,
     InvalidOption,
@@ -228,6 +229,7 @@ async def test_attributes_before_a_start_are_those_of_the_start() -> None:
     client.set_attributes({"b": "2"})
     with pytest.raises(InvalidOption):
         client.set_attributes({"c": "x" * 257})
+    client.off("CHAT")
     async with client:
         hello = await (await script.accept()).welcome()
         assert hello.attributes == {"b": "2"}
@@ -248,6 +250,23 @@ async def test_a_biz_that_loses_its_handler_says_so() -> None:
         assert (await talk.hear(m.Ack)).acked == [m.Acked("CHAT", "user:alice", 1, 0)]
         client.off("CHAT")
         assert (await talk.hear(m.Ack)).acked == [m.Acked("CHAT", "user:alice", 1, 0, 1)]
+
+
+async def test_a_handler_that_fails_says_so() -> None:
+    script, go = Script(), asyncio.Event()
+    slow = ClientOptions(handler_backoff_s=60, ack_delay_s=0.005)
+    async with client_of(script, options=slow) as client:
+
+        @client.on("CHAT")
+        async def handle(_: ReceivedOplog) -> None:
+            await go.wait()
+            raise ValueError("no")
+
+        talk = await script.accept()
+        await talk.welcome(push(0, 1))
+        assert (await talk.hear(m.Ack)).acked == [m.Acked("CHAT", "user:alice", 1, 0)]
+        go.set()
+        assert (await talk.hear(m.Ack)).acked == [m.Acked("CHAT", "user:alice", 1, 0, 2)]
 
 
 async def test_not_connected_in_time_says_why() -> None:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mobilesync.client import ClientStopped, Connected, Connecting, Stopped, Waiting
+from mobilesync.client import ClientStopped, Connected, Connecting, Paused, Stopped, Waiting
 from mobilesync.client.errors import LinkLost, NotConnected
 from mobilesync.client.options import ClientOptions
 from mobilesync.client.stream import LINGER_S
@@ -279,6 +279,7 @@ async def test_new_attributes_are_told_by_a_new_hello_at_once() -> None:
         assert (await talk.welcome(push(0, 1))).attributes == {"a": "1"}
         await seen.until(1)
         client.set_attributes({"a": "1"})
+        assert isinstance(client.stats().state, Connected)
         client.set_attributes({"fcm_token": "x"})
         waiting = client.stats().state
         assert isinstance(waiting, Waiting)
@@ -299,6 +300,7 @@ async def test_a_server_that_does_not_part_is_left() -> None:
     async with client_of(script, options=SLOW) as client:
         talk = await script.accept()
         await talk.hear(m.Hello)
+        client.set_attributes({"a": "1"})
         client.set_attributes({"a": "2"})
         # What comes now is for a session that is over.
         talk.say(welcome_for("alice"), push(0, 1))
@@ -306,6 +308,25 @@ async def test_a_server_that_does_not_part_is_left() -> None:
         assert hello.attributes == {"a": "2"}
         assert hello.points == []
         assert asyncio.get_running_loop().time() - started_s >= LINGER_S
+
+
+async def test_a_session_that_is_being_left_is_no_connection_again() -> None:
+    script, states = Script(), States()
+    async with client_of(script, options=ClientOptions(inbox_count_max=1)) as client:
+        client.on_state(states)
+        talk = await script.accept()
+        await talk.welcome(push(0, 1))
+        await states.until(Paused)
+        client.set_attributes({"a": "2"})
+        client.on("CHAT")(Seen())
+        await talk.ended()
+        talk.end.close()
+        await states.until(Waiting)
+        talk = await script.accept()
+        await eventually(lambda: any(isinstance(each, Connecting) for each in states.events))
+        assert not any(isinstance(each, Connected) for each in states.events)
+        await talk.welcome()
+        await states.until(Connected)
 
 
 async def test_attributes_that_change_while_connecting_are_in_hello() -> None:
@@ -335,6 +356,7 @@ async def test_new_attributes_neither_heal_a_stop_nor_shorten_the_servers_advice
         client.set_attributes({"a": "2"})
         await asyncio.sleep(0.01)
         assert script.connects == 1
+    states = States()
     async with client_of(script) as client:
         client.on_state(states)
         talk = await script.accept()

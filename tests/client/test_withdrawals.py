@@ -6,6 +6,7 @@ import pytest
 
 from mobilesync.client import (
     Client,
+    ClientOptions,
     ListenerFailed,
     Parked,
     ReceivedOplog,
@@ -163,7 +164,9 @@ async def test_it_is_told_in_the_next_life_if_need_be() -> None:
 @pytest.mark.parametrize("fails", [True, False])
 async def test_a_call_that_runs_meanwhile_ends_in_peace_and_is_not_made_again(fails: bool) -> None:
     script, states, release = Script(), States(), asyncio.Event()
-    async with client_of(script) as client:
+    # The first failure would be the last one: it would be parked.
+    options = ClientOptions(attempts_max=1, ack_delay_s=0.005)
+    async with client_of(script, options=options) as client:
         diary = Diary(client)
         client.off("CHAT")
         client.on_withdrawn("CHAT")(diary.listen)

@@ -251,7 +251,6 @@ class LocalStore:
     def release(self) -> None:
         """The app ends in good order: calls that are cut off now do not count as failed."""
         with self._database.transaction(synced=False):
-            self._database.delete("state = 3")
             self._database.rows("UPDATE mobilesync_inbox SET running = 0 WHERE running = 1")
 
     # Parked oplogs.
