@@ -7,9 +7,9 @@ devices, each on a link in memory that acks what it is pushed: so the figures ar
 without TLS and sockets. All devices log in, then an oplog is published to `everyone`, and we note
 when the first, the median and the last device was written its push, and how long others had to wait
 meanwhile (a unicast publish to one device every 5 ms: publish to push). The store is measured in
-rows and in bytes: an oplog is stored once; each device's ack adds its sync point and one step of the
-journal, which is its proof of delivery. Devices that are offline cost nothing: that is shown with as
-many of them on record.
+rows and in bytes: an oplog is stored once; each device's ack adds its sync point and one step of
+the journal, which is its proof of delivery. Devices that are offline cost nothing: that is shown
+with as many of them on record.
 """
 
 import argparse

@@ -39,9 +39,6 @@ def _answering(status: int, body: bytes) -> Iterator[tuple[ApiAccess, list[tuple
             self.end_headers()
             self.wfile.write(body)
 
-        def do_DELETE(self) -> None:
-            self.do_GET()
-
         def log_message(self, format: str, *args: object) -> None:
             pass
 
@@ -105,7 +102,7 @@ def test_an_error_keeps_the_servers_sentence() -> None:
 def test_deleting_answers_nothing_or_an_error() -> None:
     with _answering(204, b"") as (access, asked), ApiClient(access) as api:
         api.delete("/v1/x", target="user:a b")
-    assert asked == [("/v1/x?target=user%3Aa+b", "Bearer ms_key")]
+    assert asked == [("DELETE", "/v1/x?target=user%3Aa+b")]
     with _answering(404, b'{"error": {"message": "gone"}}') as (access, _):
         with ApiClient(access) as api, pytest.raises(CommandFailed, match="gone"):
             api.delete("/v1/x")

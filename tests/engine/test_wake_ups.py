@@ -32,7 +32,8 @@ class Post:
 
 
 def _options(**chosen: float) -> ServiceOptions:
-    return replace(options(), wake_ups=replace(WakeUpOptions(), **chosen))  # type: ignore[arg-type]  # ints and floats
+    made = replace(WakeUpOptions(), **chosen)  # type: ignore[arg-type]  # ints and floats alike
+    return replace(options(), wake_ups=made)
 
 
 async def _away(world: World, name: str = "d1", user: str = "u1", token: str = "t1") -> Device:

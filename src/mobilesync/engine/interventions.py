@@ -1,7 +1,7 @@
 """What people do to oplogs that are stored, and to devices: recall, replay, offer again.
 
 Strategy: each is checked whole, then stored, and durable when it returns; the ordinary path does
-the rest. A recall is an oplog that withdraws another (spec §13.4). A replay puts a sync point back
+the rest. A recall is an oplog that withdraws another (spec §13.9). A replay puts a sync point back
 at the device's next login, which it is made to do at once. An offer is the oplog anew, for one
 device.
 

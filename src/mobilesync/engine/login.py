@@ -37,7 +37,6 @@ log = structlog.get_logger(__name__)
 
 CREDENTIAL_ATTRIBUTE = "session_id"
 """The attribute of Hello that holds the app's own session id, when the token has none (`sid`)."""
-WITHDRAWALS_FEATURE = "withdrawals"
 
 
 class Authenticator(Protocol):
@@ -164,9 +163,7 @@ class Logins:
         )
         session.sdk = hello.sdk
         session.credential = identity.session or hello.attributes.get(CREDENTIAL_ATTRIBUTE, "")
-        session.look_anew(
-            asks_withdrawals=WITHDRAWALS_FEATURE in hello.features, is_validated=False
-        )
+        session.look_anew(asks_withdrawals=m.WITHDRAWALS in hello.features, is_validated=False)
         session.foreground, session.next_beat_s = hello.foreground, hello.next_beat_s
         targets = session_targets(session.user, session.device)
         points = _points(session.app, targets, hello.points)

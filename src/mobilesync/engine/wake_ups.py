@@ -1,10 +1,10 @@
 """Wake-ups: a device that is not connected is asked to come, when something is there for it.
 
 Strategy: an append notes its target; a moment later, whoever of the target still has no session is
-woken: the app's webhook is told which devices, and each device's push service is asked, by the token
-that the device named among its attributes (`apns_token`, `fcm_token`). Nothing of any oplog goes
-along. Targets are merged: one that was woken is left alone until one of its devices has come, or
-`again_after_s` has passed. `everyone` wakes nobody, for that would be a storm.
+woken: the app's webhook is told which devices, and each device's push service is asked, by the
+token that the device named among its attributes (`apns_token`, `fcm_token`). Nothing of any oplog
+goes along. Targets are merged: one that was woken is left alone until one of its devices has come,
+or `again_after_s` has passed. `everyone` wakes nobody, for that would be a storm.
 
 A wake-up is help and no duty: what a crash, a full queue or a push service loses costs time only,
 since the device comes by itself some day and gets everything.
