@@ -201,6 +201,8 @@ class Logins:
         heads = await self._store.heads(session.app, new) if new else {}
         arrival = await self._greeter.arriving(session, points, heads, new)
         if not session.has_ended():
+            # What was withheld from the last user, or from nobody, may be for this one.
+            session.dirty.update(dict.fromkeys(session.targets))
             await self._welcome(session, points, heads, arrival)
 
     async def _welcome(

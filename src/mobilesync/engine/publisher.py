@@ -27,6 +27,7 @@ from mobilesync.domain.errors import (
     MobilesyncError,
     OutcomeUnknown,
     Overloaded,
+    Refused,
     TooLarge,
     WrongTarget,
 )
@@ -41,6 +42,8 @@ from mobilesync.engine.offers import RESERVED
 from mobilesync.engine.options import PublisherLimits
 from mobilesync.engine.outcomes import Outcomes
 from mobilesync.engine.rate import TokenBucket
+from mobilesync.engine.scheduled import Scheduled
+from mobilesync.engine.scheduler import AHEAD_MS_MAX, DAY_MS, Scheduler
 from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.tail import Tail
 from mobilesync.engine.waker import Waker
@@ -90,6 +93,20 @@ class Published(Struct, frozen=True):
     """It is kept, and appended when it is due."""
 
 
+class _Checked(Struct, frozen=True):
+    """One item of a call that may be carried out."""
+
+    draft: Draft
+    due_ms: int
+    """When it is to be appended; 0 for now."""
+    is_notice: bool
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be appended now."""
+        return not self.due_ms and not self.is_notice
+
+
 class InvalidBatch(InvalidRequest):
     """Some items of the call are wrong; nothing was stored."""
 
@@ -117,6 +134,7 @@ class Publisher:
         feed: Feed,
         tail: Tail,
         outcomes: Outcomes,
+        scheduler: Scheduler,
         *,
         clock: Clock,
         entropy: random.Random,
@@ -131,6 +149,7 @@ class Publisher:
         self._feed = feed
         self._tail = tail
         self._outcomes = outcomes
+        self._scheduler = scheduler
         self._clock = clock
         self._entropy = entropy
         self._limits = limits
@@ -174,18 +193,20 @@ class Publisher:
         self._apps.get(check_app(app))
         self._check_size(publications)
         self._check_rate(app, len(publications))
-        drafts, notices = self._check_items(app, publications)
-        await self._configs.create(app, (draft.channel.biz for draft in drafts))
-        stored = [draft for draft, notice in zip(drafts, notices, strict=True) if not notice]
-        answers = iter(await self._append(stored))
+        checked = self._check_items(app, publications)
+        await self._configs.create(app, (each.draft.channel.biz for each in checked))
+        appended = iter(await self._append([each.draft for each in checked if each.is_due]))
+        scheduled = iter(await self._schedule(checked))
         published: list[Published] = []
-        for draft, notice in zip(drafts, notices, strict=True):
-            if notice:
-                await self._sessions.notify(draft)
-                published.append(Published(0, draft.message_id))
+        for each in checked:
+            if each.is_notice:
+                await self._sessions.notify(each.draft)
+                published.append(Published(0, each.draft.message_id))
+            elif each.due_ms:
+                published.append(next(scheduled))
             else:
-                answer = next(answers)
-                published.append(Published(answer.id, draft.message_id, answer.duplicate))
+                answer = next(appended)
+                published.append(Published(answer.id, each.draft.message_id, answer.duplicate))
         self._metrics.publishes += 1
         self._metrics.append_s.observe(self._clock.monotonic_s() - begin_s)
         return published
@@ -214,25 +235,24 @@ class Publisher:
             hint = f"the app may publish {limits.rate_per_s:g} oplogs per second"
             raise Overloaded("too many publishes", retry_after_s=wait_s, hint=hint)
 
-    def _check_items(
-        self, app: str, publications: Sequence[Publication]
-    ) -> tuple[list[Draft], list[bool]]:
-        drafts: list[Draft] = []
-        notices: list[bool] = []
+    def _check_items(self, app: str, publications: Sequence[Publication]) -> list[_Checked]:
+        checked: list[_Checked] = []
         wrong: list[tuple[int, InvalidRequest]] = []
         now_ms = self._clock.wall_ms()
         for index, item in enumerate(publications):
             try:
                 config = self._configs.first_use(app, check_biz(item.biz))
-                drafts.append(self._draft(app, config, item, now_ms))
-                notices.append(not config.persistent)
+                due_ms = _due_ms(config, item, now_ms)
+                draft = self._draft(app, config, item, due_ms or now_ms)
+                checked.append(_Checked(draft, due_ms, not config.persistent))
             except InvalidRequest as error:
                 wrong.append((index, error))
         if wrong:
             raise InvalidBatch(wrong)
-        return drafts, notices
+        return checked
 
     def _draft(self, app: str, config: SyncConfig, item: Publication, now_ms: int) -> Draft:
+        """The draft as it is to be appended at `now_ms`, which may be in the future."""
         if config.status == "offline":
             hint = "take it online to publish again"
             raise BizOffline(f"biz {config.biz} is offline", field="biz", hint=hint)
@@ -242,7 +262,7 @@ class Publisher:
         retention_end_ms = now_ms + config.retention_s * 1000
         until_ms = item.valid_until_ms
         if until_ms is not None and not now_ms < until_ms <= ID_MAX:
-            hint = "milliseconds since 1970, in the future"
+            hint = "milliseconds since 1970, in the future, and after valid_from_ms"
             raise InvalidRequest("it would never be valid", field="valid_until_ms", hint=hint)
         by_retention = until_ms is None or until_ms >= retention_end_ms
         target = checked_target(config, parse_target(item.target))
@@ -273,6 +293,35 @@ class Publisher:
         if item.callback:
             self._outcomes.check_callback(app, target, item.callback)
         return Details(item.key, item.callback)
+
+    async def _schedule(self, checked: Sequence[_Checked]) -> list[Published]:
+        """Have the scheduler keep what is not due; answer for each of those."""
+        later = [each for each in checked if each.due_ms]
+        if not later:
+            return []
+        known = [await self._store.find(e.draft.channel, e.draft.message_id) for e in later]
+        fresh = [
+            Scheduled(each.due_ms, each.draft)
+            for each, found in zip(later, known, strict=True)
+            if not found
+        ]
+        try:
+            twice = iter(await self._scheduler.put(fresh))
+        except Refused as error:
+            if len(later) == len(checked):
+                raise
+            # The rest of the call is stored.
+            hint = "publish again with the same message ids"
+            raise OutcomeUnknown(f"not all was stored: {error.message}", hint=hint) from error
+        published: list[Published] = []
+        for each, found in zip(later, known, strict=True):
+            message_id = each.draft.message_id
+            if found:
+                published.append(Published(found, message_id, duplicate=True))
+            else:
+                duplicate = next(twice)
+                published.append(Published(0, message_id, duplicate, scheduled=True))
+        return published
 
     async def _append(self, drafts: list[Draft]) -> list[Appended]:
         if not drafts:
@@ -322,6 +371,20 @@ class Publisher:
     def _wake(self, drafts: list[Draft]) -> None:
         for app, target in dict.fromkeys((d.channel.app, d.channel.target) for d in drafts):
             self._waker.wake(app, target)
+
+
+def _due_ms(config: SyncConfig, item: Publication, now_ms: int) -> int:
+    """When the item is to be appended; 0 for now. Raises InvalidRequest."""
+    from_ms = item.valid_from_ms
+    if from_ms is None or from_ms <= now_ms:
+        return 0
+    if not config.persistent:
+        hint = "a biz that is not persistent reaches who is online now"
+        raise InvalidRequest("it cannot be scheduled", field="valid_from_ms", hint=hint)
+    if from_ms > now_ms + AHEAD_MS_MAX:
+        hint = f"at most {AHEAD_MS_MAX // DAY_MS} days ahead, in milliseconds since 1970"
+        raise InvalidRequest("too far ahead", field="valid_from_ms", hint=hint)
+    return from_ms
 
 
 def checked_target(config: SyncConfig, target: str) -> str:

@@ -113,6 +113,14 @@ class Service:
             options=self.options,
             metrics=self.metrics,
         )
+        self.scheduler = Scheduler(
+            store,
+            self.configs,
+            self._append,
+            clock=clock,
+            options=self.options.scheduler,
+            metrics=self.metrics,
+        )
         self.publisher = Publisher(
             store,
             apps,
@@ -122,6 +130,7 @@ class Service:
             feed,
             tail,
             self.outcomes,
+            self.scheduler,
             clock=clock,
             entropy=entropy,
             limits=self.options.publisher,
@@ -155,14 +164,6 @@ class Service:
         self.attendance.on_left.append(self.presence.left)
         self.publisher.on_appended.append(self.wake_ups.appended)
         self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
-        self.scheduler = Scheduler(
-            store,
-            self.configs,
-            self._append,
-            clock=clock,
-            options=self.options.scheduler,
-            metrics=self.metrics,
-        )
         self.user_checks = UserChecks(
             user_check or Unasked(),
             apps,
