@@ -274,7 +274,7 @@ def test_settings_reach_the_engine() -> None:
         payload_bytes_max=1, batch_items_max=2, batch_bytes_max=3, publish_rate_per_s=4.0,
         publish_burst=5, sessions_max=6, logins_max=7, hello_timeout_s=8.0, beat_min_s=9,
         beat_max_s=10, window_bytes=200_000, window_count=1200, ack_timeout_s=13.0,
-        create_biz_on_first_use=False, audit_days=14, scheduled_max=15,
+        create_biz_on_first_use=False, audit_days=14, scheduled_max=15, wake_up_again_s=16.0,
     )  # fmt: skip
     made = service_options(settings)
     limits, session = made.publisher, made.session
@@ -284,5 +284,6 @@ def test_settings_reach_the_engine() -> None:
     assert (session.beat_min_s, session.beat_max_s, session.ack_timeout_s) == (9, 10, 13.0)
     assert (session.window_bytes, session.window_count) == (200_000, 1200)
     assert made.scheduler.count_max == 15
+    assert made.wake_ups.again_after_s == 16.0
     assert not made.create_biz_on_first_use
     assert made.audit.age_s == 14 * 24 * 3600

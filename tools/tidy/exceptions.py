@@ -27,8 +27,6 @@ class Exemption:
 
 EXEMPTIONS: tuple[Exemption, ...] = (
     Exemption("word", "CONTRIBUTING.md", "lists the words that we do not use"),
-    Exemption("orphan", "src/mobilesync/transports/apns.py", "`serve` has no settings for it yet"),
-    Exemption("orphan", "src/mobilesync/transports/fcm.py", "`serve` has no settings for it yet"),
 )
 
 

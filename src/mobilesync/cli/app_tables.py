@@ -8,12 +8,13 @@ Not here: what a good key is (engine/apps.py), the other settings (configuration
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from mobilesync.api.options import MssOptions
+from mobilesync.cli.key_file import read_key_file
+from mobilesync.cli.push_services import PUSH_KEYS
 from mobilesync.cli.setting import BadSetting
 from mobilesync.cli.suggestion import did_you_mean
 from mobilesync.domain.errors import InvalidRequest
@@ -27,8 +28,6 @@ from mobilesync.engine.apps import (
     load_public_key,
 )
 from mobilesync.engine.signature import check_secret
-
-KEY_FILE_BYTES_MAX = 64 * 1024
 
 APP_KEYS: dict[str, str] = {
     "hs256_secret": "A secret shared with the business server, at least 32 bytes (HS256).",
@@ -45,6 +44,7 @@ APP_KEYS: dict[str, str] = {
     "user_check_timeout_s": "How long one try may take; 2 if left out.",
     "user_check_attempts": "Tries in a row before it waits longer; 3 if left out.",
     "user_check_concurrent_max": "Questions at the same time; 16 if left out.",
+    **PUSH_KEYS,
     "mss_instance_id": "The `instanceId` by which callers written for MSS name the app, if it "
     "is not the app's name (docs/mss-compatibility.md).",
     "mss_device_bizzes": "Bizzes whose `linkToken` is a device id for such callers.",
@@ -121,9 +121,9 @@ def _read_key(kind: str, value: str) -> VerificationKey:
         case "hs256_secret":
             return SecretKey(value.encode())
         case "hs256_secret_file":
-            return SecretKey(_read_file(value).strip())
+            return SecretKey(read_key_file(value).strip())
         case "public_key_file":
-            return load_public_key(_read_file(value))
+            return load_public_key(read_key_file(value))
     return KeyUrl(value)
 
 
@@ -139,7 +139,7 @@ def _read_user_check(name: str, table: Mapping[str, Any]) -> UserCallback | None
         hint = "set one of user_check_secret and user_check_secret_file"
         raise InvalidRequest("user_check_url needs one secret", hint=hint)
     if path:
-        secret = _read_file(path).strip().decode(errors="replace")
+        secret = read_key_file(path).strip().decode(errors="replace")
     try:
         check_secret(secret)
     except InvalidRequest:
@@ -160,16 +160,6 @@ def _number(table: Mapping[str, Any], key: str, like: float) -> Any:
     if not isinstance(value, kinds) or isinstance(value, bool):
         raise InvalidRequest(f"{key} is no {'whole ' if isinstance(like, int) else ''}number")
     return value
-
-
-def _read_file(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(KEY_FILE_BYTES_MAX)
-    except (OSError, ValueError) as error:
-        hint = "does it exist, and may this user read it?"
-        reason = getattr(error, "strerror", None) or "not a path"
-        raise InvalidRequest(f"cannot read {path}: {reason}", hint=hint) from None
 
 
 def _text(table: Mapping[str, Any], key: str) -> str:

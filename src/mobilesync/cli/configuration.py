@@ -17,11 +17,13 @@ from msgspec import Struct
 
 from mobilesync.api.options import MssOptions
 from mobilesync.cli.app_tables import read_apps, read_mss
+from mobilesync.cli.push_services import PushServices, read_push_services
 from mobilesync.cli.safety import check_safety
 from mobilesync.cli.setting import BadSetting, Setting, Value
 from mobilesync.cli.settings import SETTINGS, Settings
 from mobilesync.cli.suggestion import did_you_mean
 from mobilesync.engine.apps import App
+from mobilesync.engine.clock import SystemClock
 
 DEFAULT_FILE = Path("mobilesync.toml")
 FILE_BYTES_MAX = 1024 * 1024
@@ -43,6 +45,8 @@ class Configuration(Struct, frozen=True):
     """The settings file, if there is one."""
     mss: MssOptions = MssOptions()
     """How callers written for MSS name the apps."""
+    push: Mapping[str, PushServices] = {}
+    """The push services of those apps that have any."""
 
 
 def load_configuration(
@@ -69,7 +73,8 @@ def load_configuration(
     settings = _settings(values)
     check_safety(settings, apps)
     mss = read_mss(apps, tables, source)
-    return Configuration(settings, tuple(apps), sources, path, mss)
+    push = read_push_services(apps, tables, source, SystemClock())
+    return Configuration(settings, tuple(apps), sources, path, mss, push)
 
 
 def _settings(values: Mapping[str, Value]) -> Settings:

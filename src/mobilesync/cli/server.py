@@ -33,6 +33,7 @@ from mobilesync.cli.development import (
     write_development,
 )
 from mobilesync.cli.failures import CommandFailed
+from mobilesync.cli.push_services import make_gateways
 from mobilesync.cli.safety import check_safety
 from mobilesync.cli.settings import Settings
 from mobilesync.domain.sync_config import DAY_S
@@ -45,7 +46,9 @@ from mobilesync.engine.options import (
     SchedulerOptions,
     ServiceOptions,
     SessionOptions,
+    WakeUpOptions,
 )
+from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Tokens
 from mobilesync.storage.embedded.folder import make_folder
@@ -75,6 +78,7 @@ class Server:
         self.settings = configuration.settings
         self._apps = list(configuration.apps)
         self._mss = configuration.mss
+        self._push = configuration.push
         self._clock = SystemClock()
         self._entropy = SystemRandom()
         self._ends = AsyncExitStack()
@@ -170,6 +174,7 @@ class Server:
         leeway_s = self.settings.token_leeway_s
         callbacks = UserCallbacks(apps, clock=self._clock, entropy=self._entropy)
         self._ends.push_async_callback(callbacks.close)
+        gateways = self._push_gateways()
         service = Service(
             store,
             apps,
@@ -179,10 +184,19 @@ class Server:
             options=options,
             audit=audit,
             user_check=callbacks,
+            gateways=gateways,
         )
         await service.start()
         self._ends.push_async_callback(service.stop)
         return service
+
+    def _push_gateways(self) -> dict[str, list[PushGateway]]:
+        made: dict[str, list[PushGateway]] = {}
+        for app, services in self._push.items():
+            made[app] = make_gateways(services, clock=self._clock, entropy=self._entropy)
+            for gateway in made[app]:
+                self._ends.push_async_callback(gateway.close)
+        return made
 
     async def _open_gateway(self, service: Service) -> TlsGateway:
         context = self._tls_context()
@@ -283,6 +297,7 @@ def service_options(settings: Settings) -> ServiceOptions:
             ack_timeout_s=settings.ack_timeout_s,
         ),
         audit=AuditOptions(age_s=settings.audit_days * DAY_S),
+        wake_ups=WakeUpOptions(again_after_s=settings.wake_up_again_s),
         scheduler=SchedulerOptions(count_max=settings.scheduled_max),
         create_biz_on_first_use=settings.create_biz_on_first_use,
     )

@@ -191,6 +191,14 @@ class Settings:
         low=1,
         high=10_000_000,
     )
+    wake_up_again_s: float = setting(
+        300.0,
+        "How long a user or device that was woken is left alone while nobody comes, in seconds.",
+        turned="The operator, when apps are woken too often, or too seldom.",
+        group=_PUBLISHING,
+        low=2,
+        high=86_400,
+    )
     scheduled_max: int = setting(
         100_000,
         "Scheduled oplogs of one app that may wait for their time; more are answered 429.",
