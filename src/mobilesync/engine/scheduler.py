@@ -270,17 +270,17 @@ class Scheduler:
 
     async def _place(self, each: Id) -> Place | None:
         key = id_key(*each)
-        found = await self._store.documents(BY_ID, key, f"{key}\0", 1)
-        return read_id(key, found[key])[2] if key in found else None
+        value = await self._store.document(BY_ID, key)
+        return read_id(key, value)[2] if value is not None else None
 
     async def _find(self, each: Id) -> tuple[Place, Scheduled] | None:
         place = await self._place(each)
         if place is None:
             return None
         key = place_key(each[0].app, each[0].biz, place)
-        found = await self._store.documents(BY_PLACE, key, f"{key}\0", 1)
+        value = await self._store.document(BY_PLACE, key)
         # It may have been appended between the two reads.
-        return read_item(key, found[key]) if key in found else None
+        return read_item(key, value) if value is not None else None
 
     def _due_lanes(self, now_ms: int) -> list[Lane]:
         due = [lane for lane in self._lanes if lane.begin.due_ms <= now_ms]
