@@ -46,7 +46,8 @@ class Rollout(Struct, frozen=True, array_like=True):
         """Whether `device` is in the share."""
         name = f"{self.salt}\0{device}".encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(name, digest_size=8).digest()
-        return int.from_bytes(digest, "big") % _BUCKETS < self.percent * (_BUCKETS / 100)
+        # Rounded, because 0.07 * 100 is a little more than 7.
+        return int.from_bytes(digest, "big") % _BUCKETS < round(self.percent * (_BUCKETS / 100))
 
 
 class Conditions(Struct, frozen=True, array_like=True, omit_defaults=True):

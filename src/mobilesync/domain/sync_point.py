@@ -92,8 +92,10 @@ class Advance(Struct, frozen=True):
     sends: tuple[Sent, ...] = ()
     skips: tuple[Skip, ...] = ()
     waits: int = 0
+    """As in SyncPoint, which alone keeps it: the journal does not."""
     restarts: bool = False
-    """Put the point to exactly this place, even back: what follows is a new pass."""
+    """Put the point to exactly this place, even back: what follows is a new pass. The journal
+    tells it by `lap`."""
     lap: int = 0
     """In which pass the step was made: the point's `restarts` then. Set by the store."""
     before: int = 0
@@ -117,14 +119,17 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
     if era is None:
         return None
     received, processed, sent = advance.received, advance.processed, advance.sent
+    waits = advance.waits
     restarts = old.restarts if old is not None else 0
     if advance.restarts:
         restarts += 1
     elif old is not None and eras[old.epoch] > era:
         return None
     elif old is not None and old.epoch == advance.epoch:
+        if processed < old.processed:
+            # It speaks of an oplog that is processed by now.
+            processed, waits = old.processed, old.waits
         received = max(received, old.received)
-        processed = max(processed, old.processed)
         sent = max(sent, old.sent)
     undone = (skip.last for skip in advance.skips if skip.reason in OFFERED_AGAIN)
     point = SyncPoint(
@@ -133,7 +138,7 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
         processed,
         sent if sent > received else 0,
         restarts,
-        advance.waits,
+        waits,
         max(undone, default=0) if old is None else max(old.refused, *undone, 0),
     )
     return None if point == old else point
@@ -154,6 +159,8 @@ def step_to(old: SyncPoint | None, point: SyncPoint, advance: Advance) -> Advanc
         received=point.received,
         processed=point.processed,
         sent=point.sent,
+        waits=0,
+        restarts=False,
         lap=point.restarts,
         before=_before(old, point, advance),
     )
