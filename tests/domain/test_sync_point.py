@@ -12,8 +12,27 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from mobilesync.domain.sync_point import Fork, Head, Resume, SyncPoint, next_head, resume
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.errors import InvalidRequest
+from mobilesync.domain.names import check_owner
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.sync_point import (
+    Advance,
+    Fork,
+    Head,
+    Resume,
+    Sent,
+    Skip,
+    SyncPoint,
+    advanced,
+    is_step,
+    next_head,
+    resume,
+    step_to,
+    user_owner,
+)
 from mobilesync.protocol.codes import ResetReason
 
 
@@ -189,3 +208,201 @@ class TestNextHead:
     def test_ids_never_go_back(self) -> None:
         with pytest.raises(AssertionError):
             next_head(Head(3, 7), 7, 3)
+
+
+CHANNEL = Channel("shop", "CHAT", "user:ada")
+ERAS = {900: 0, 5: 1}
+"""Epochs are random: the older one may be the larger number."""
+OLD, NEW = 900, 5
+IDS = st.integers(0, 6)
+ADVANCES = st.builds(
+    Advance,
+    st.just(CHANNEL),
+    st.just("phone"),
+    st.sampled_from([OLD, NEW, 77]),
+    IDS,
+    IDS,
+    st.integers(0, 9),
+    sent=IDS,
+    skips=st.lists(st.builds(Skip, IDS, IDS, st.sampled_from(list(Reason)))).map(tuple),
+    waits=st.integers(-1, 2),
+    restarts=st.sampled_from([False, False, False, True]),
+)
+
+
+def move(
+    received: int,
+    processed: int = 0,
+    epoch: int = NEW,
+    *,
+    sent: int = 0,
+    waits: int = 0,
+    restarts: bool = False,
+    skips: tuple[Skip, ...] = (),
+) -> Advance:
+    return Advance(
+        *(CHANNEL, "phone", epoch, received, processed, 3),
+        sent=sent,
+        waits=waits,
+        restarts=restarts,
+        skips=skips,
+    )
+
+
+def after(old: SyncPoint | None, *advances: Advance) -> SyncPoint:
+    """The point after `advances`, each of which brings something new."""
+    for advance in advances:
+        old = advanced(old, advance, ERAS)
+        assert old is not None
+    assert old is not None
+    return old
+
+
+class TestAdvanced:
+    @pytest.mark.parametrize(
+        "old, advance, new",
+        [
+            (None, move(0), SyncPoint(NEW, 0)),
+            (None, move(3, 2), SyncPoint(NEW, 3, 2)),
+            (None, move(3, epoch=77), None),
+            (SyncPoint(NEW, 3, 2), move(4, 1), SyncPoint(NEW, 4, 2)),
+            (SyncPoint(NEW, 3, 2), move(2, 3), SyncPoint(NEW, 3, 3)),
+            (SyncPoint(NEW, 3, 2), move(3, 2), None),
+            (SyncPoint(NEW, 3, 2), move(1, 1), None),
+            (SyncPoint(OLD, 3, 2), move(1, 1), SyncPoint(NEW, 1, 1)),
+            (SyncPoint(NEW, 1, 1), move(3, 2, OLD), None),
+            (SyncPoint(NEW, 1, 1), move(3, 2, 77), None),
+        ],
+    )
+    def test_forward_only(
+        self, old: SyncPoint | None, advance: Advance, new: SyncPoint | None
+    ) -> None:
+        assert advanced(old, advance, ERAS) == new
+
+    @pytest.mark.parametrize(
+        "old, advance, sent",
+        [
+            (None, move(3, sent=5), 5),
+            (None, move(3, sent=3), 0),
+            (None, move(3, sent=2), 0),
+            (SyncPoint(NEW, 3, 0, 5), move(4), 5),
+            (SyncPoint(NEW, 3, 0, 5), move(5), 0),
+            (SyncPoint(NEW, 3, 0, 5), move(0, sent=8), 8),
+            (SyncPoint(NEW, 3, 0, 5), move(9, sent=8), 0),
+            (SyncPoint(OLD, 3, 0, 5), move(1), 0),
+            (SyncPoint(NEW, 3, 0, 5), move(1, restarts=True), 0),
+            (SyncPoint(NEW, 3, 0, 5), move(1, sent=2, restarts=True), 2),
+        ],
+    )
+    def test_sent_is_above_received_or_nothing(
+        self, old: SyncPoint | None, advance: Advance, sent: int
+    ) -> None:
+        assert after(old, advance).sent == sent
+
+    def test_a_restart_puts_it_anywhere_in_the_lineage(self) -> None:
+        old = SyncPoint(NEW, 9, 8, 12, 1, 2)
+        assert after(old, move(2, 1, restarts=True)) == SyncPoint(NEW, 2, 1, 0, 2)
+        assert after(old, move(20, 1, restarts=True)) == SyncPoint(NEW, 20, 1, 0, 2)
+        assert after(old, move(2, 1, OLD, restarts=True)) == SyncPoint(OLD, 2, 1, 0, 2)
+        assert advanced(old, move(2, 1, 77, restarts=True), ERAS) is None
+        assert after(None, move(0, restarts=True)) == SyncPoint(NEW, 0, 0, 0, 1)
+
+    def test_a_restart_on_the_spot_is_one_too(self) -> None:
+        old = SyncPoint(NEW, 9, 8)
+        new = after(old, move(9, 8, restarts=True))
+        assert new == SyncPoint(NEW, 9, 8, 0, 1)
+        assert is_step(old, new)
+
+    def test_laps_are_counted_across_epochs(self) -> None:
+        assert after(SyncPoint(OLD, 9, 0, 0, 3), move(1)).restarts == 3
+
+    def test_what_it_waits_for_changes_without_a_step(self) -> None:
+        old = SyncPoint(NEW, 5, 3)
+        new = after(old, move(5, 3, waits=2))
+        assert new == SyncPoint(NEW, 5, 3, 0, 0, 2)
+        assert not is_step(old, new)
+        assert after(new, move(5, 4)).waits == 0
+        assert after(new, move(5, 4, waits=-1)).waits == 2, "Hello does not say"
+
+    def test_a_late_ack_does_not_say_what_it_waits_for(self) -> None:
+        old = SyncPoint(NEW, 5, 3, 0, 0, 2)
+        assert advanced(old, move(4, 2, waits=1), ERAS) is None
+        assert after(old, move(6, 2, waits=1)).waits == 2
+
+    def test_it_remembers_the_highest_refusal_that_a_change_may_undo(self) -> None:
+        skips = (Skip(1, 2, Reason.OS), Skip(3, 4, Reason.EXPIRED), Skip(5, 6, Reason.VERSION))
+        point = after(None, move(9, skips=skips))
+        assert point.refused == 6
+        assert after(point, move(10, skips=(Skip(10, 10, Reason.RECALLED),))).refused == 6
+        assert after(point, move(10, skips=(Skip(10, 10, Reason.AUDIENCE),))).refused == 10
+        assert after(point, move(1, restarts=True)).refused == 6
+
+    @given(st.lists(ADVANCES, max_size=12))
+    def test_it_never_goes_back_inside_a_lap(self, advances: list[Advance]) -> None:
+        point: SyncPoint | None = None
+        for advance in advances:
+            new = advanced(point, advance, ERAS)
+            if new is None:
+                continue
+            assert new != point
+            assert new.sent == 0 or new.sent > new.received
+            if point is not None:
+                laps = new.restarts - point.restarts
+                assert laps == advance.restarts
+                if not laps:
+                    was, now = (
+                        (ERAS[each.epoch], each.received, each.processed, each.sent)
+                        for each in (point, new)
+                    )
+                    assert was[0] <= now[0]
+                    if was[0] == now[0]:
+                        assert max(was[1], was[3]) <= max(now[1], now[3])
+                        assert was[1:3] <= now[1:3]
+                        assert was[2] <= now[2]
+                    assert is_step(point, new) == (was != now)
+                else:
+                    assert is_step(point, new)
+            point = new
+
+
+class TestStep:
+    def test_tells_where_the_point_was_after_it(self) -> None:
+        old = SyncPoint(NEW, 5, 3, 9, 2)
+        advance = structs.replace(
+            move(7, 1, sent=4, waits=2),
+            sends=(Sent(9, 1),),
+            skips=(Skip(6, 6, Reason.OS),),
+        )
+        step = step_to(old, after(old, advance), advance)
+        assert (step.received, step.processed, step.sent, step.lap) == (7, 3, 9, 2)
+        assert (step.sends, step.skips, step.at_ms) == (advance.sends, advance.skips, 3)
+        assert (step.waits, step.restarts) == (-1, False), "the journal has no place for them"
+
+    @pytest.mark.parametrize(
+        "old, advance, covered",
+        [
+            (None, move(3), [1, 2, 3]),
+            (SyncPoint(NEW, 3), move(5), [4, 5]),
+            (SyncPoint(NEW, 3), move(3, 1), []),
+            (SyncPoint(NEW, 3), move(0, sent=9), []),
+            (SyncPoint(NEW, 3), move(1, restarts=True), []),
+            (SyncPoint(NEW, 3), move(9, restarts=True), []),
+            (None, move(9, restarts=True), []),
+            (SyncPoint(OLD, 7), move(2), []),
+            (SyncPoint(OLD, 7), move(9), [8, 9]),
+        ],
+    )
+    def test_covers_the_ids_that_it_moved_over(
+        self, old: SyncPoint | None, advance: Advance, covered: list[int]
+    ) -> None:
+        step = step_to(old, after(old, advance), advance)
+        assert list(range(step.before + 1, step.received + 1)) == covered
+
+    def test_the_first_one_is_always_told(self) -> None:
+        assert is_step(None, SyncPoint(NEW, 0))
+
+
+def test_no_device_is_called_like_the_owner_of_a_users_points() -> None:
+    assert user_owner("ada") != user_owner("bob")
+    with pytest.raises(InvalidRequest):
+        check_owner(user_owner("ada"), "device")

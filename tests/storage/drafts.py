@@ -2,7 +2,7 @@
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Conditions
-from mobilesync.domain.oplog import Draft
+from mobilesync.domain.oplog import Details, Draft, Withdrawal, WithdrawalReason
 from mobilesync.domain.sync_point import Advance
 from mobilesync.storage.contract import Store
 
@@ -20,8 +20,24 @@ def draft(
     expires_at_ms: int = FAR_MS,
     by_retention: bool = True,
     conditions: Conditions | None = None,
+    key: str = "",
 ) -> Draft:
-    return Draft(channel, payload, message_id, 1000, expires_at_ms, by_retention, conditions)
+    details = Details(key) if key else None
+    return Draft(
+        channel, payload, message_id, 1000, expires_at_ms, by_retention, conditions, details
+    )
+
+
+def withdrawal(
+    message_id: str,
+    *ids: tuple[int, int],
+    reason: WithdrawalReason = WithdrawalReason.RECALLED,
+    channel: Channel = CHAT,
+    by: str = "",
+) -> Draft:
+    """A draft that withdraws the ids from each first one to its last one."""
+    details = Details(withdraws=Withdrawal(ids, reason, by))
+    return Draft(channel, b"", message_id, 1000, FAR_MS, details=details)
 
 
 def drafts(count: int, channel: Channel = CHAT, *, begin: int = 1, size: int = 10) -> list[Draft]:

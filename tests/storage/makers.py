@@ -6,7 +6,9 @@ what the disk answers, without any sleeping.
 """
 
 import asyncio
+import os
 import random
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,7 @@ class Gate:
         self._reached: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._error: Exception | None = None
+        self._passed: asyncio.Event | None = None
         self.passed = 0
 
     def shut(self) -> None:
@@ -55,6 +58,15 @@ class Gate:
         assert self._reached is not None
         await asyncio.wait_for(self._reached.wait(), _PATIENCE_S)
 
+    async def passes(self, count: int) -> None:
+        """Wait until the store has passed `count` times."""
+        self._loop = asyncio.get_running_loop()
+        while self.passed < count:
+            self._passed = asyncio.Event()
+            # Looked at again, since the thread may have passed just before.
+            if self.passed < count:
+                await asyncio.wait_for(self._passed.wait(), _PATIENCE_S)
+
     async def pass_async(self) -> None:
         """The gate in a coroutine."""
         if self._opened_async is not None and not self._opened_async.is_set():
@@ -77,6 +89,8 @@ class Gate:
         if self._error is not None:
             raise self._error
         self.passed += 1
+        if self._passed is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._passed.set)
 
 
 class Maker(Protocol):
@@ -90,6 +104,11 @@ class Maker(Protocol):
 
     async def restore(self, backup: Path) -> Store:
         """Replace the disk by one made from `backup`, and open it."""
+
+    async def crash(self, survives: float) -> Store:
+        """While the store waits at the shut gate: a store on what a power cut leaves behind, if the
+        disk has that share of the bytes in flight. Who still waits for the old store is to be
+        cancelled."""
 
     async def close(self) -> None:
         """Close what is open."""
@@ -124,6 +143,14 @@ class MemoryMaker:
         self._disk = restore_memory(backup, random=self._random)
         return await self.open()
 
+    async def crash(self, survives: float) -> MemoryStore:
+        # Nothing is on the disk before the sync has returned, whatever the share.
+        for store in self._opened:
+            store.kill()
+        self._opened = []
+        self.gate.open()
+        return await self.open()
+
     async def close(self) -> None:
         self.gate.open()
         for store in self._opened:
@@ -143,6 +170,8 @@ class EmbeddedMaker:
         self._restores = 0
         self._path = folder / "store-0"
         self._store: Store | None = None
+        self._synced: dict[str, int] = {}
+        """How much of each log is durable."""
 
     async def open(self, *, queue_bytes_max: int = 1 << 20, advances_max: int = 1000) -> Store:
         await self.close()
@@ -154,8 +183,9 @@ class EmbeddedMaker:
             cached_channels_max=2,
         )
         self._store = await open_embedded(
-            self._path, random=self._random, options=options, sync=self.gate.pass_thread
+            self._path, random=self._random, options=options, sync=self._sync
         )
+        self._synced = self._log_sizes()
         return self._store
 
     async def restore(self, backup: Path) -> Store:
@@ -164,6 +194,25 @@ class EmbeddedMaker:
         self._path = self._folder / f"store-{self._restores}"
         restore(backup, self._path, random=self._random)
         return await self.open()
+
+    async def crash(self, survives: float) -> Store:
+        self._restores += 1
+        left = self._folder / f"store-{self._restores}"
+        # The loop stands still, and the writer's thread at the gate.
+        shutil.copytree(self._path, left)
+        for name, size in self._log_sizes().items():
+            durable = self._synced.get(name, 0)
+            os.truncate(left / "rocksdb" / name, durable + round(survives * (size - durable)))
+        await self.close()
+        self._path = left
+        return await self.open()
+
+    def _sync(self, sync: Callable[[], None]) -> None:
+        self.gate.pass_thread(sync)
+        self._synced = self._log_sizes()
+
+    def _log_sizes(self) -> dict[str, int]:
+        return {path.name: path.stat().st_size for path in (self._path / "rocksdb").glob("*.log")}
 
     async def close(self) -> None:
         self.gate.open()

@@ -3,12 +3,22 @@
 It answers what a real store must answer when every commit has been waited for.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import Appended, Draft, Oplog, oplog_of
+from mobilesync.domain.oplog import (
+    Appended,
+    Details,
+    Draft,
+    Oplog,
+    WithdrawalReason,
+    Withdrawn,
+    oplog_of,
+)
+from mobilesync.domain.reasons import OFFERED_AGAIN
 from mobilesync.domain.sync_point import Advance, Fork, Head, SyncPoint
 
 
@@ -45,7 +55,15 @@ class Naive:
     journal: dict[tuple[str, Channel], list[Advance]] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
 
-    def append(self, drafts: list[Draft]) -> list[Appended]:
+    def lasts(self) -> dict[Channel, int]:
+        """The last id of each channel: what is durable now."""
+        return {channel: log.last for channel, log in self.logs.items()}
+
+    def append(
+        self, drafts: list[Draft], durable: Mapping[Channel, int] | None = None
+    ) -> list[Appended]:
+        """`durable` are the lasts at the call, if that is some time ago."""
+        durable = self.lasts() if durable is None else durable
         answers = []
         for draft in drafts:
             log = self.logs.setdefault(draft.channel, Log())
@@ -57,7 +75,36 @@ class Naive:
             log.given.append((self.lineage[-1], oplog_id))
             log.oplogs.append(oplog_of(draft, oplog_id))
             answers.append(Appended(oplog_id))
+            if draft.details is not None and draft.details.withdraws is not None:
+                self._withdraw(log, log.oplogs[-1], durable.get(draft.channel, 0))
         return answers
+
+    def _withdraw(self, log: Log, by: Oplog, durable: int) -> None:
+        assert by.details is not None
+        assert by.details.withdraws is not None
+        ranges, reason, device = structs.astuple(by.details.withdraws)
+        named = {n for first, last in ranges for n in range(first, last + 1) if n <= durable}
+        recall = reason is WithdrawalReason.RECALLED
+        for place, oplog in enumerate(log.oplogs):
+            details = oplog.details or Details()
+            was = details.withdrawn
+            if oplog.id not in named or details.withdraws is not None:
+                continue
+            if was is None or (recall and was.reason is WithdrawalReason.CONSUMED):
+                fate = Withdrawn(by.id, reason, by.published_at_ms, device)
+                log.oplogs[place] = structs.replace(
+                    oplog,
+                    payload=b"" if recall else oplog.payload,
+                    details=structs.replace(details, withdrawn=fate),
+                )
+
+    def newest_of_key(self, channel: Channel, key: str) -> list[Oplog]:
+        log = self.logs.get(channel, Log())
+        return [oplog for oplog in log.oplogs[::-1] if oplog.details and oplog.details.key == key]
+
+    def find(self, channel: Channel, message_id: str) -> int:
+        log = self.logs.get(channel, Log())
+        return sum(oplog.id for oplog in log.oplogs if oplog.message_id == message_id)
 
     def heads(self, targets: list[str]) -> dict[Channel, Head]:
         return {
@@ -78,23 +125,47 @@ class Naive:
             return above[:count], above[count - 1].id
         return above, max(after, log.last)
 
-    def advance(self, step: Advance) -> None:
-        if step.epoch not in self.lineage:
+    def advance(self, advance: Advance) -> None:
+        if advance.epoch not in self.lineage:
             return
-        place = (step.device, step.channel)
+        place = (advance.device, advance.channel)
         old = self.points.get(place)
-        if old is not None and old.epoch == step.epoch:
-            received = max(old.received, step.received)
-            step = structs.replace(
-                step, received=received, processed=max(old.processed, step.processed)
+        received, processed, sent = advance.received, advance.processed, advance.sent
+        lap, refused, waits = 0, 0, max(advance.waits, 0)
+        if old is not None:
+            lap, refused = old.restarts, old.refused
+            if advance.waits < 0 and not advance.restarts:
+                waits = old.waits
+        if advance.restarts:
+            lap += 1
+        elif old is not None:
+            age = self.lineage.index(advance.epoch) - self.lineage.index(old.epoch)
+            if age < 0:
+                return
+            if age == 0:
+                waits = waits if processed >= old.processed else old.waits
+                received, processed = max(received, old.received), max(processed, old.processed)
+                sent = max(sent, old.sent)
+        for skip in advance.skips:
+            if skip.reason in OFFERED_AGAIN:
+                refused = max(refused, skip.last)
+        sent = sent if sent > received else 0
+        point = SyncPoint(advance.epoch, received, processed, sent, lap, waits, refused)
+        self.points[place] = point
+        steps = self.journal.setdefault(place, [])
+        told, telling = (
+            each and structs.replace(each, waits=0, refused=0) for each in (old, point)
+        )
+        if told != telling:
+            before = received if advance.restarts else min(received, old.received if old else 0)
+            steps.append(
+                Advance(
+                    *(advance.channel, advance.device, advance.epoch, received, processed),
+                    *(advance.at_ms, sent, advance.sends, advance.skips),
+                    lap=lap,
+                    before=before,
+                )
             )
-        elif old is not None and self.lineage.index(old.epoch) > self.lineage.index(step.epoch):
-            return
-        point = SyncPoint(step.epoch, step.received, step.processed)
-        if point != old:
-            self.points[place] = point
-            before = min(old.received, step.received) if old is not None else 0
-            self.journal.setdefault(place, []).append(structs.replace(step, before=before))
 
     def trim(self, now_ms: int) -> int:
         count = 0
@@ -109,8 +180,13 @@ class Naive:
             if log.trimmed > before:
                 for (_, other), steps in self.journal.items():
                     if other == channel:
-                        steps[:] = [step for step in steps if step.received > log.trimmed]
+                        steps[:] = [step for step in steps if about(step) > log.trimmed]
         return count
+
+
+def about(step: Advance) -> int:
+    """The highest id that `step` tells of."""
+    return max(step.received, step.sent)
 
 
 def copied(naive: Naive) -> Naive:

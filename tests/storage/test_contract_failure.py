@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.errors import (
     InvalidRequest,
     OutcomeUnknown,
@@ -37,6 +38,21 @@ class TestBounds:
         assert await ids(store) == [1, 2]
         assert store.stats().queued == 0
         assert await store.append(drafts(1, begin=3, size=1000)) == [Appended(3)]
+
+    async def test_all_that_is_kept_counts_and_not_only_payloads(self, maker: Maker) -> None:
+        store = await maker.open(queue_bytes_max=10_000)
+        maker.gate.shut()
+        first = asyncio.create_task(store.append([draft("a")]))
+        await maker.gate.reached()
+        audience = Conditions(users=tuple(f"user-{number:04}" for number in range(1_000)))
+        with pytest.raises(Overloaded):
+            await store.append([draft("b", conditions=audience)])
+        with pytest.raises(Overloaded):
+            await store.append([draft("b")], lambda _: [Document("k", "a", bytes(10_000))])
+        maker.gate.open()
+        await first
+        assert await store.append([draft("c")]) == [Appended(2)]
+        assert await store.documents("k") == {}
 
     async def test_one_call_larger_than_the_queue_is_taken_when_nothing_waits(
         self, maker: Maker

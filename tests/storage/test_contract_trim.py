@@ -1,11 +1,10 @@
-"""The contract suite: trims, and documents."""
+"""The contract suite: trims."""
 
 import asyncio
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.oplog import Appended
 from mobilesync.domain.sync_point import Head
-from mobilesync.storage.contract import Document
 from tests.storage.drafts import CHAT, FAR_MS, draft, ids, last
 from tests.storage.makers import Maker
 
@@ -95,26 +94,3 @@ class TestTrim:
         store = await maker.open()
         await store.append([draft("a", expires_at_ms=2**53)])
         assert (await store.trim(FAR_MS, 10)).oplogs == 0
-
-
-class TestDocuments:
-    async def test_are_put_replaced_and_deleted(self, maker: Maker) -> None:
-        store = await maker.open()
-        await store.put_documents([Document("config", "shop/CHAT", b"1")])
-        await store.put_documents([Document("config", "shop/é", b"")])
-        await store.put_documents([Document("configs", "shop/CHAT", b"other kind")])
-        await store.put_documents([Document("config", "shop/CHAT", b"2")])
-        store = await maker.open()
-        assert await store.documents("config") == {"shop/CHAT": b"2", "shop/é": b""}
-        await store.put_documents([Document("config", "shop/CHAT", None)])
-        await store.put_documents([Document("config", "never there", None)])
-        assert await store.documents("config") == {"shop/é": b""}
-        assert await store.documents("conf") == {}
-
-    async def test_last_of_several_in_one_commit_wins(self, maker: Maker) -> None:
-        store = await maker.open()
-        values = [b"1", None, b"3", b"2", None, b"4"]
-        await asyncio.gather(
-            *(store.put_documents([Document("k", "a", value)]) for value in values)
-        )
-        assert await store.documents("k") == {"a": b"4"}

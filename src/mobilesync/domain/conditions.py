@@ -51,7 +51,7 @@ class Rollout(Struct, frozen=True, array_like=True):
         """Whether `device` is in the share."""
         name = f"{self.salt}\0{device}".encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(name, digest_size=8).digest()
-        # Rounded, for 0.07 times 100 is a little above 7.
+        # Rounded, because 0.07 * 100 is a little more than 7.
         return int.from_bytes(digest, "big") % _BUCKETS < round(self.percent * (_BUCKETS / 100))
 
 

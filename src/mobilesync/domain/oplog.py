@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Conditions
@@ -119,18 +119,21 @@ def oplog_of(draft: Draft, oplog_id: int) -> Oplog:
     )
 
 
+def may_withdraw(oplog: Oplog, reason: WithdrawalReason) -> bool:
+    """Whether a withdrawal for `reason` changes `oplog`: not once it is recalled, and a recall also
+    takes back what was only consumed. What itself withdraws others stays."""
+    details = oplog.details
+    if details is None:
+        return True
+    if details.withdraws is not None:
+        return False
+    recalled = WithdrawalReason.RECALLED
+    withdrawn = details.withdrawn
+    return withdrawn is None or (withdrawn.reason is not recalled and reason is recalled)
+
+
 def withdrawn_oplog(oplog: Oplog, withdrawn: Withdrawn) -> Oplog:
     """What is left of `oplog`: all but, when it was recalled, its payload."""
-    old = oplog.details or Details()
-    details = Details(old.key, old.callback, old.origin, old.withdraws, withdrawn)
+    details = structs.replace(oplog.details or Details(), withdrawn=withdrawn)
     recalled = withdrawn.reason is WithdrawalReason.RECALLED
-    return Oplog(
-        oplog.id,
-        b"" if recalled else oplog.payload,
-        oplog.message_id,
-        oplog.published_at_ms,
-        oplog.expires_at_ms,
-        oplog.expires_by_retention,
-        oplog.conditions,
-        details,
-    )
+    return structs.replace(oplog, payload=b"" if recalled else oplog.payload, details=details)

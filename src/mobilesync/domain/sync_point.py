@@ -92,9 +92,10 @@ class Advance(Struct, frozen=True):
     sends: tuple[Sent, ...] = ()
     skips: tuple[Skip, ...] = ()
     waits: int = -1
-    """As in SyncPoint; -1 when the device did not say."""
+    """As in SyncPoint, which alone keeps it; -1 when the device did not say."""
     restarts: bool = False
-    """Put the point to exactly this place, even back: what follows is a new pass."""
+    """Put the point to exactly this place, even back: what follows is a new pass. The journal
+    tells it by `lap`."""
     lap: int = 0
     """In which pass the step was made: the point's `restarts` then. Set by the store."""
     before: int = 0
@@ -118,14 +119,19 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
     if era is None:
         return None
     received, processed, sent = advance.received, advance.processed, advance.sent
+    waits = advance.waits
+    if waits < 0:
+        waits = old.waits if old is not None and not advance.restarts else 0
     restarts = old.restarts if old is not None else 0
     if advance.restarts:
         restarts += 1
     elif old is not None and eras[old.epoch] > era:
         return None
     elif old is not None and old.epoch == advance.epoch:
+        if processed < old.processed:
+            # It speaks of an oplog that is processed by now.
+            processed, waits = old.processed, old.waits
         received = max(received, old.received)
-        processed = max(processed, old.processed)
         sent = max(sent, old.sent)
     undone = (skip.last for skip in advance.skips if skip.reason in OFFERED_AGAIN)
     point = SyncPoint(
@@ -134,16 +140,10 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
         processed,
         sent if sent > received else 0,
         restarts,
-        _waits(old, advance) if processed < received else 0,
+        waits,
         max(undone, default=0) if old is None else max(old.refused, *undone, 0),
     )
     return None if point == old else point
-
-
-def _waits(old: SyncPoint | None, advance: Advance) -> int:
-    if advance.waits >= 0:
-        return advance.waits
-    return old.waits if old is not None and not advance.restarts else 0
 
 
 def is_step(old: SyncPoint | None, new: SyncPoint) -> bool:
@@ -161,6 +161,8 @@ def step_to(old: SyncPoint | None, point: SyncPoint, advance: Advance) -> Advanc
         received=point.received,
         processed=point.processed,
         sent=point.sent,
+        waits=-1,
+        restarts=False,
         lap=point.restarts,
         before=_before(old, point, advance),
     )

@@ -5,10 +5,11 @@ ids. It never pushes, decides who may see what, or looks at a payload.
 
 Invariants, which the suite checks:
 - what `append` has answered survives a power cut; what it has not answered may or may not;
-- `read` and `heads` show only what would survive a power cut, so that no device can ever hold an
-  oplog that the store forgets, and no id is given to two oplogs of one epoch;
+- `heads`, and all that shows oplogs, show only what would survive a power cut, so that no device
+  can ever hold an oplog that the store forgets, or lack one whose recall it forgets, and no id is
+  given to two oplogs of one epoch;
 - ids of a channel are 1, 2, 3 … in the order of the `append` calls, and of the drafts inside one;
-- a sync point only moves forward;
+- a sync point only moves forward, unless it is put back on purpose;
 - after a write has failed, the store takes no more writes until it is opened again
   (a failed fsync says nothing about what is on the disk), but it still reads.
 """
@@ -34,7 +35,10 @@ class Document(Struct, frozen=True):
 
 
 Also = Callable[[Sequence[Appended]], Sequence[Document]]
-"""Documents that are to be kept in the same commit as an append, made from its answers."""
+"""Documents that are to be kept in the same commit as an append, made from its answers: one for
+each draft, whether it is a duplicate or not. Called in the turn of the append's call, before
+anything is stored; what it makes is kept once the append returns. It must do nothing but make it.
+"""
 
 
 class Page(Struct, frozen=True):
@@ -91,9 +95,10 @@ class Store(Protocol):
     async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
         """Store `drafts` and answer for each, in order. Durable when it returns.
 
-        A draft that withdraws others marks those that are durable and not withdrawn yet; the
-        payloads of recalled ones are gone. What `also` gives for the answers is kept in the same
-        commit: both, or neither.
+        A draft that withdraws others marks those that are durable at the call and not withdrawn
+        yet, nor withdraw others themselves; a recall also marks what was only consumed. The
+        payloads of recalled ones are gone, in this commit. What `also` gives for the answers is
+        kept in the same commit: both, or neither; also when all drafts are duplicates.
 
         A draft whose message id is already in its channel is not stored again: the answer is the
         first one's id, marked as duplicate, and that one is durable too.
@@ -114,7 +119,8 @@ class Store(Protocol):
         """
 
     async def newest_of_key(self, channel: Channel, key: str, count_max: int) -> list[Oplog]:
-        """The newest stored oplogs that have the coalescing key `key`, newest first."""
+        """The newest stored oplogs that have the coalescing key `key`, newest first; at most
+        `count_max`."""
 
     async def find(self, channel: Channel, message_id: str) -> int:
         """The id of the stored oplog that has `message_id`; 0 for none."""
@@ -125,9 +131,10 @@ class Store(Protocol):
         Not durable when it returns: rides along in the next commit, within 100 ms if there is
         none. Losing it only causes a repeat that the SDK drops. An advance that moves neither
         sent, received nor processed forward in its epoch leaves no step, nor does one of an epoch
-        that is not in the lineage. A later epoch of the lineage replaces the point, an earlier one
-        is ignored. One that restarts puts the point where it says, and begins a new lap. Dropped,
-        silently, when the store takes no writes or too many steps wait.
+        that is not in the lineage; one that changes only what the device waits for changes the
+        point all the same. A later epoch of the lineage replaces the point, an earlier one is
+        ignored. One that restarts puts the point where it says, and begins a new lap. Dropped,
+        silently, when the store takes no writes or too many steps or points wait.
         """
 
     async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
@@ -137,15 +144,16 @@ class Store(Protocol):
     async def journal(
         self, channel: Channel, device: str, after: int, count_max: int
     ) -> list[Advance]:
-        """Durable steps of a sync point whose received id is above `after`, or that only sent
-        something above it, oldest first; each tells where the point was after it."""
+        """Durable steps of a sync point that are about an id above `after`: whose received or sent
+        id is above it. In the order in which they were made, lap by lap; each tells where the
+        point was after it. At most `count_max`."""
 
     async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
         """Forget oplogs that ended by `now_ms`: from each channel's beginning up to the first
         that has not ended. Continues where the last call stopped; serves others meanwhile.
 
         Frees the disk in time. Heads and ids stay; message ids are forgotten with their oplogs,
-        and journal entries too. Raises StoreUnavailable, OutcomeUnknown.
+        and steps of the journal that are about no other. Raises StoreUnavailable, OutcomeUnknown.
         """
 
     async def put_documents(self, documents: Sequence[Document]) -> None:
@@ -156,7 +164,8 @@ class Store(Protocol):
     def note_documents(self, documents: Sequence[Document]) -> None:
         """As `put_documents`, but not durable when it returns: rides along in the next commit,
         within 100 ms if there is none, together with advances of the same turn of the loop. Read
-        back at once. Dropped, silently, when the store takes no writes."""
+        back at once. Of several changes of one document, put or noted, the last call's stays.
+        Dropped, silently, when the store takes no writes or too many notes wait."""
 
     async def document(self, kind: str, key: str) -> bytes | None:
         """One value of `kind`, or None when there is none."""

@@ -15,11 +15,13 @@ from random import Random
 import msgspec
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import Draft, Oplog, Withdrawn, oplog_of, withdrawn_oplog
+from mobilesync.domain.oplog import Draft, Oplog, Withdrawn, may_withdraw, oplog_of, withdrawn_oplog
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint, next_head
 from mobilesync.storage.contract import BackupReport, Document, Page
 
 Owner = tuple[str, str]
+Place = tuple[str, str]
+"""Kind and key of a document."""
 _BACKUP = "memory.msgpack"
 
 
@@ -33,7 +35,7 @@ class Disk:
     message_ids: dict[tuple[Channel, str], int] = field(default_factory=dict)
     points: dict[Owner, dict[Channel, SyncPoint]] = field(default_factory=dict)
     journal: dict[tuple[Channel, str], list[Advance]] = field(default_factory=dict)
-    documents: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    documents: dict[Place, bytes] = field(default_factory=dict)
 
     def append(self, draft: Draft, oplog_id: int) -> None:
         """`draft` is stored under `oplog_id`, the next id of its channel."""
@@ -44,7 +46,8 @@ class Disk:
         self.message_ids[channel, draft.message_id] = oplog_id
 
     def withdraw(self, draft: Draft, oplog_id: int, last: int) -> None:
-        """Mark what `draft`, stored under `oplog_id`, withdraws of the oplogs up to `last`."""
+        """Mark what `draft`, stored under `oplog_id`, withdraws of the oplogs up to `last`, the
+        highest that was durable when it was appended."""
         withdraws = draft.details.withdraws if draft.details is not None else None
         if withdraws is None:
             return
@@ -53,10 +56,8 @@ class Disk:
         for first, end in withdraws.ids:
             begin = bisect_left(stored, first, key=_id_of)
             for place in range(begin, bisect_right(stored, min(end, last), key=_id_of)):
-                oplog = stored[place]
-                withdraws_itself = oplog.details is not None and oplog.details.withdraws
-                if oplog.withdrawn is None and not withdraws_itself:
-                    stored[place] = withdrawn_oplog(oplog, fate)
+                if may_withdraw(stored[place], withdraws.reason):
+                    stored[place] = withdrawn_oplog(stored[place], fate)
 
     def page(self, channel: Channel, after: int, count_max: int, bytes_max: int) -> Page:
         """See `Store.read`."""
@@ -109,9 +110,10 @@ class Disk:
             del stored[:count]
             if not stored:
                 del self.oplogs[channel]
-            for key, steps in self.journal.items():
-                if key[0] == channel:
-                    steps[:] = [step for step in steps if step.received > trimmed]
+            for key in [key for key in self.journal if key[0] == channel]:
+                left = [step for step in self.journal.pop(key) if is_about(step, trimmed)]
+                if left:
+                    self.journal[key] = left
         return count
 
     def copy(self) -> "Disk":
@@ -128,7 +130,7 @@ class Disk:
 
 
 def select(
-    documents: Mapping[tuple[str, str], bytes | None], kind: str, begin: str, end: str, count: int
+    documents: Mapping[Place, bytes | None], kind: str, begin: str, end: str, count: int
 ) -> dict[str, bytes]:
     """See `Store.documents`."""
     found = sorted(
@@ -137,6 +139,11 @@ def select(
         if of == kind and value is not None and begin <= key and (not end or key < end)
     )
     return dict(found[: count or len(found)])
+
+
+def is_about(step: Advance, after: int) -> bool:
+    """Whether a step tells of an id above `after`."""
+    return max(step.received, step.sent) > after
 
 
 def _id_of(oplog: Oplog) -> int:
@@ -150,7 +157,7 @@ class _Rows(msgspec.Struct, array_like=True):
     message_ids: list[tuple[tuple[Channel, str], int]]
     points: list[tuple[Owner, list[tuple[Channel, SyncPoint]]]]
     journal: list[tuple[tuple[Channel, str], list[Advance]]]
-    documents: list[tuple[tuple[str, str], bytes]]
+    documents: list[tuple[Place, bytes]]
 
 
 def write_backup(disk: Disk, path: Path) -> BackupReport:

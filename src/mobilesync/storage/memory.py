@@ -13,10 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import InvalidRequest, OutcomeUnknown, Overloaded, StoreUnavailable
 from mobilesync.domain.oplog import Appended, Draft, Oplog
-from mobilesync.domain.sync_point import Advance, Head, SyncPoint, advanced, is_step, step_to
+from mobilesync.domain.sync_point import Advance, Head, SyncPoint
 from mobilesync.storage.contract import (
     Also,
     BackupReport,
@@ -25,7 +27,8 @@ from mobilesync.storage.contract import (
     StoreStats,
     TrimReport,
 )
-from mobilesync.storage.disk import Disk, Owner, select, write_backup
+from mobilesync.storage.disk import Disk, is_about, write_backup
+from mobilesync.storage.riders import Riders
 
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
 DRAFT_OVERHEAD_BYTES = 200
@@ -35,10 +38,19 @@ ADVANCE_DELAY_S = 0.1
 
 @dataclass
 class _Waiting:
-    drafts: list[tuple[Draft, int]]
+    drafts: list[tuple[Draft, int, int]]
+    """Each with its id, and the last id of its channel that was durable at the call."""
     documents: Sequence[Document]
     bytes: int
     done: "asyncio.Future[None]"
+
+    def land(self, disk: Disk) -> None:
+        """Put it on the disk."""
+        for draft, oplog_id, durable in self.drafts:
+            disk.append(draft, oplog_id)
+            disk.withdraw(draft, oplog_id, durable)
+        for document in self.documents:
+            disk.keep(document)
 
 
 async def _no_sync() -> None:
@@ -61,16 +73,9 @@ class MemoryStore:
         self.disk = disk
         self._sync = sync
         self._queue_bytes_max = queue_bytes_max
-        self._advances_max = advances_max
-        self._eras = {epoch: era for era, epoch in enumerate(disk.lineage)}
         self._queued_bytes = 0
         self._waiting: list[_Waiting] = []
-        self._steps: list[Advance] = []
-        self._moved: dict[tuple[Owner, Channel], SyncPoint] = {}
-        self._notes: dict[tuple[str, str], bytes | None] = {}
-        self._noted: dict[tuple[str, str], bytes | None] = {}
-        """Notes that are in flight."""
-        self._seen_points: dict[Owner, dict[Channel, SyncPoint]] = {}
+        self._riders = Riders(disk, advances_max)
         self._assigned: dict[Channel, int] = {}
         self._assigned_ids: dict[tuple[Channel, str], int] = {}
         self._committer: asyncio.Task[None] | None = None
@@ -87,27 +92,36 @@ class MemoryStore:
         return self.disk.lineage
 
     async def append(self, drafts: Sequence[Draft], also: Also | None = None) -> list[Appended]:
-        self._check_writable()
         if not drafts:
             return []
-        size = sum(len(draft.payload) + DRAFT_OVERHEAD_BYTES for draft in drafts)
-        self._check_room(size)
+        self._check_writable()
         answers: list[Appended] = []
-        fresh: list[tuple[Draft, int]] = []
+        fresh: list[tuple[Draft, int, int]] = []
+        lasts: dict[Channel, int] = {}
+        given: dict[tuple[Channel, str], int] = {}
+        waits = False
         for draft in drafts:
-            key = (draft.channel, draft.message_id)
-            known = self._assigned_ids.get(key) or self.disk.message_ids.get(key)
+            channel, key = draft.channel, (draft.channel, draft.message_id)
+            waiting = given.get(key) or self._assigned_ids.get(key)
+            known = waiting or self.disk.message_ids.get(key)
             if known:
+                # It waits for the first one, which may not be durable yet.
+                waits = waits or waiting is not None
                 answers.append(Appended(known, duplicate=True))
                 continue
-            oplog_id = self._last(draft.channel) + 1
-            self._assigned[draft.channel] = oplog_id
-            self._assigned_ids[key] = oplog_id
-            fresh.append((draft, oplog_id))
+            head = self.disk.heads.get(channel)
+            durable = head.last if head else 0
+            last = lasts.get(channel) or self._assigned.get(channel, durable)
+            oplog_id = given[key] = lasts[channel] = last + 1
+            fresh.append((draft, oplog_id, durable))
             answers.append(Appended(oplog_id))
-        # Duplicates wait too: the first one may not be durable yet.
-        documents = also(answers) if also is not None and fresh else ()
-        await self._commit(fresh, documents, size)
+        documents = also(answers) if also is not None else ()
+        if fresh or documents or waits:
+            size = sum(_size_of(draft) for draft in drafts) + _size_of_documents(documents)
+            self._check_writable(size)
+            self._assigned.update(lasts)
+            self._assigned_ids.update(given)
+            await self._commit(fresh, documents, size)
         return answers
 
     async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
@@ -131,37 +145,23 @@ class MemoryStore:
     def advance(self, advances: Sequence[Advance]) -> None:
         if self._failed or self._closed:
             return
-        for advance in advances:
-            if len(self._steps) >= self._advances_max:
-                break
-            owner = (advance.channel.app, advance.device)
-            points = self._seen(owner)
-            old = points.get(advance.channel)
-            point = advanced(old, advance, self._eras)
-            if point is None:
-                continue
-            points[advance.channel] = self._moved[owner, advance.channel] = point
-            if is_step(old, point):
-                self._steps.append(step_to(old, point, advance))
+        self._riders.advance(advances)
         self._commit_later()
 
     def note_documents(self, documents: Sequence[Document]) -> None:
         if self._failed or self._closed:
             return
-        for each in documents:
-            place = (each.kind, each.key)
-            if len(self._notes) < self._advances_max or place in self._notes:
-                self._notes[place] = each.value
+        self._riders.note(documents)
         self._commit_later()
 
     async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
-        return dict(self._seen((app, device)))
+        return self._riders.points((app, device))
 
     async def journal(
         self, channel: Channel, device: str, after: int, count_max: int
     ) -> list[Advance]:
         steps = self.disk.journal.get((channel, device), [])
-        return [step for step in steps if max(step.received, step.sent) > after][:count_max]
+        return [step for step in steps if is_about(step, after)][:count_max]
 
     async def trim(self, now_ms: int, channels_max: int) -> TrimReport:
         self._check_writable()
@@ -176,24 +176,17 @@ class MemoryStore:
         return TrimReport(count, len(chosen), finished)
 
     async def put_documents(self, documents: Sequence[Document]) -> None:
-        self._check_writable()
-        size = sum(len(e.key) + len(e.value or b"") + DRAFT_OVERHEAD_BYTES for e in documents)
-        self._check_room(size)
+        size = _size_of_documents(documents)
+        self._check_writable(size)
         await self._commit([], documents, size)
 
     async def document(self, kind: str, key: str) -> bytes | None:
-        place = (kind, key)
-        for waiting in (self._notes, self._noted):
-            if place in waiting:
-                return waiting[place]
-        return self.disk.documents.get(place)
+        return self._riders.document((kind, key))
 
     async def documents(
         self, kind: str, begin: str = "", end: str = "", count_max: int = 0
     ) -> dict[str, bytes]:
-        return select(
-            {**self.disk.documents, **self._noted, **self._notes}, kind, begin, end, count_max
-        )
+        return self._riders.documents(kind, begin, end, count_max)
 
     async def backup(self, path: Path) -> BackupReport:
         if path.exists():
@@ -205,7 +198,7 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._closed = True
-        if self._rides() and not self._failed and self._committer is None:
+        if self._riders and not self._failed:
             self._start_committer()
         if self._committer is not None:
             await asyncio.gather(self._committer, return_exceptions=True)
@@ -220,38 +213,25 @@ class MemoryStore:
         if self._advance_timer is not None:
             self._advance_timer.cancel()
 
-    def _check_writable(self) -> None:
+    def _check_writable(self, size: int = 0) -> None:
         if self._failed or self._closed:
             reason = self._failed or "the store is closed"
             raise StoreUnavailable("the store takes no writes", hint=reason)
-
-    def _check_room(self, size: int) -> None:
-        if self._queued_bytes + size > self._queue_bytes_max and self._queued_bytes:
+        if size and self._queued_bytes and self._queued_bytes + size > self._queue_bytes_max:
             raise Overloaded("the store's queue is full", hint="publish again a little later")
 
-    def _last(self, channel: Channel) -> int:
-        head = self.disk.heads.get(channel)
-        return self._assigned.get(channel, head.last if head else 0)
-
-    def _seen(self, owner: Owner) -> dict[Channel, SyncPoint]:
-        if owner not in self._seen_points:
-            self._seen_points[owner] = dict(self.disk.points.get(owner, {}))
-        return self._seen_points[owner]
-
-    def _rides(self) -> bool:
-        return bool(self._moved or self._notes)
-
     def _commit_later(self) -> None:
-        if self._rides() and self._committer is None and self._advance_timer is None:
+        if self._riders and self._committer is None and self._advance_timer is None:
             loop = asyncio.get_running_loop()
             self._advance_timer = loop.call_later(ADVANCE_DELAY_S, self._start_committer)
 
     async def _commit(
         self,
-        drafts: list[tuple[Draft, int]],
+        drafts: list[tuple[Draft, int, int]],
         documents: Sequence[Document],
         size: int,
     ) -> None:
+        self._riders.overtake(documents)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(drafts, documents, size, done))
         self._queued_bytes += size
@@ -268,53 +248,31 @@ class MemoryStore:
 
     async def _run_committer(self) -> None:
         try:
-            while self._waiting or self._rides():
+            while self._waiting or self._riders:
                 group, self._waiting = self._waiting, []
-                moved, self._moved = self._moved, {}
-                steps, self._steps = self._steps, []
-                self._noted, self._notes = self._notes, {}
+                self._riders.board()
                 try:
                     await self._sync()
                 except Exception as error:  # noqa: BLE001 - whatever a test lets it raise
                     self._fail(str(error) or type(error).__name__, group)
                     return
-                self._apply(group, moved, steps)
+                for waiting in group:
+                    waiting.land(self.disk)
+                self._riders.land()
+                self._settle(group)
         finally:
             self._committer = None
 
-    def _apply(
-        self,
-        group: list[_Waiting],
-        moved: dict[tuple[Owner, Channel], SyncPoint],
-        steps: list[Advance],
-    ) -> None:
-        disk = self.disk
-        durable: dict[Channel, int] = {}
+    def _settle(self, group: list[_Waiting]) -> None:
+        self._commits += 1
         for waiting in group:
-            for draft, oplog_id in waiting.drafts:
-                channel = draft.channel
-                head = disk.heads.get(channel)
-                # Only what was durable before this commit can be withdrawn by it.
-                last = durable.setdefault(channel, head.last if head else 0)
-                disk.append(draft, oplog_id)
-                disk.withdraw(draft, oplog_id, last)
-                self._assigned_ids.pop((channel, draft.message_id), None)
-                if self._assigned.get(channel) == oplog_id:
-                    del self._assigned[channel]
-            for document in waiting.documents:
-                disk.keep(document)
+            for draft, oplog_id, _ in waiting.drafts:
+                self._assigned_ids.pop((draft.channel, draft.message_id), None)
+                if self._assigned.get(draft.channel) == oplog_id:
+                    del self._assigned[draft.channel]
             self._queued_bytes -= waiting.bytes
             self._queued -= len(waiting.drafts)
             self._committed += len(waiting.drafts)
-        for (owner, channel), point in moved.items():
-            disk.points.setdefault(owner, {})[channel] = point
-        for step in steps:
-            disk.step(step)
-        for (kind, key), value in self._noted.items():
-            disk.keep(Document(kind, key, value))
-        self._noted = {}
-        self._commits += 1
-        for waiting in group:
             if not waiting.done.done():
                 waiting.done.set_result(None)
 
@@ -324,6 +282,19 @@ class MemoryStore:
             if not waiting.done.done():
                 waiting.done.set_exception(OutcomeUnknown("the commit failed", hint=reason))
         self._waiting = []
-        self._moved, self._steps = {}, []
-        self._notes, self._noted = {}, {}
+        self._riders.forget()
         self._queued_bytes = self._queued = 0
+
+
+def _size_of(draft: Draft) -> int:
+    size = len(draft.payload) + DRAFT_OVERHEAD_BYTES
+    if draft.conditions is not None or draft.details is not None:
+        size += len(msgspec.msgpack.encode((draft.conditions, draft.details)))
+    return size
+
+
+def _size_of_documents(documents: Sequence[Document]) -> int:
+    return sum(
+        len(each.kind) + len(each.key) + len(each.value or b"") + DRAFT_OVERHEAD_BYTES
+        for each in documents
+    )

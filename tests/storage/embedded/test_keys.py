@@ -1,6 +1,7 @@
 """Keys are read in one way only, and sort as they are read."""
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from mobilesync.domain.channel import Channel
@@ -64,6 +65,35 @@ def test_steps_sort_by_their_order_and_stay_with_their_device(
     assert (keys.step_key(prefix, one) < keys.step_key(prefix, two)) == (one < two)
     foreign = keys.step_key(keys.journal_prefix(channel, other), two)
     assert (prefix <= foreign < keys.after_prefix(prefix)) == (device == other)
+
+
+@given(CHANNELS, NAMES, NAMES, IDS, IDS)
+def test_coalescing_keys_sort_by_id_and_stay_apart(
+    channel: Channel, one: str, other: str, low: int, high: int
+) -> None:
+    prefix = keys.coalescing_prefix(channel, one)
+    key = prefix + keys.id_bytes(low)
+    assert keys.channel_of(key) == channel
+    assert (key < prefix + keys.id_bytes(high)) == (low < high)
+    # Exactly those of one key are between its first and its last possible one.
+    foreign = keys.coalescing_prefix(channel, other) + keys.id_bytes(high)
+    first, last = prefix + keys.id_bytes(0), prefix + keys.id_bytes(2**53)
+    assert (first <= foreign <= last) == (one == other)
+
+
+def test_a_coalescing_key_with_an_end_inside_is_a_mistake() -> None:
+    with pytest.raises(AssertionError):
+        keys.coalescing_prefix(Channel("a", "B", "everyone"), "k\0")
+
+
+@pytest.mark.parametrize(
+    "received, sent, after, is_about",
+    [(3, 0, 3, False), (3, 0, 2, True), (0, 9, 8, True), (0, 9, 9, False), (0, 0, -1, True)],
+)
+def test_a_step_is_about_what_it_received_or_sent(
+    received: int, sent: int, after: int, is_about: bool
+) -> None:
+    assert keys.Step(0, 0, received, 0, sent).is_about(after) is is_about
 
 
 @given(NAMES, NAMES, st.text(st.characters(exclude_categories=["Cs"])))

@@ -1,5 +1,7 @@
 """Sync points: what waits, what is written, what is dropped."""
 
+from msgspec import structs
+
 from mobilesync.domain.sync_point import SyncPoint
 from mobilesync.storage.embedded.points import Points
 from mobilesync.storage.embedded.tables import Tables
@@ -12,6 +14,7 @@ def commit(points: Points, tables: Tables) -> None:
     batch = tables.batch()
     points.write(batch)
     tables.write(batch)
+    points.settle()
 
 
 def test_the_same_before_and_after_the_commit(tables: Tables) -> None:
@@ -46,6 +49,53 @@ def test_the_lineage_decides_and_not_the_number(tables: Tables) -> None:
     assert points.of_device("shop", "phone") == {CHAT: SyncPoint(NEW, 2)}
     commit(points, tables)
     assert [each.epoch for each in points.journal(CHAT, "phone", 0, 10)] == [OLD, NEW]
+    tables.close()
+
+
+def test_the_journal_shows_a_step_once_it_is_durable(tables: Tables) -> None:
+    points = Points(tables, (NEW,), 10)
+    points.advance(step(NEW, 1))
+    commit(points, tables)
+    points.advance(step(NEW, 2))
+    batch = tables.batch()
+    points.write(batch)
+    tables.write(batch)
+    points.advance(step(NEW, 3))
+    assert [each.received for each in points.journal(CHAT, "phone", 0, 10)] == [1]
+    assert points.of_device("shop", "phone") == {CHAT: SyncPoint(NEW, 3)}
+    # As after a failure: what waits is dropped, and of what was written nobody knows.
+    points.forget()
+    assert [each.received for each in points.journal(CHAT, "phone", 0, 10)] == [1]
+    points.settle()
+    assert [each.received for each in points.journal(CHAT, "phone", 0, 10)] == [1, 2]
+    tables.close()
+
+
+def test_points_that_leave_no_step_have_their_bound_too(tables: Tables) -> None:
+    points = Points(tables, (NEW,), 2)
+    for device in ("a", "b"):
+        points.advance(step(NEW, 1, device=device))
+    commit(points, tables)
+    points.advance(step(NEW, 1, device="c"))
+    commit(points, tables)
+    for device in ("a", "b", "c"):
+        points.advance(structs.replace(step(NEW, 1, device=device), waits=1))
+    waits = [points.of_device("shop", device)[CHAT].waits for device in ("a", "b", "c")]
+    assert (waits, len(points)) == ([1, 1, 0], 2)
+    tables.close()
+
+
+def test_a_lap_in_an_older_epoch_comes_after_those_before_it(tables: Tables) -> None:
+    points = Points(tables, (OLD, NEW), 10)
+    for epoch, received, restarts in ((OLD, 5, False), (NEW, 3, False), (OLD, 1, True)):
+        points.advance(structs.replace(step(epoch, received), restarts=restarts))
+        points.advance(step(epoch, received + 1))
+    commit(points, tables)
+    found = points.journal(CHAT, "phone", 0, 10)
+    assert [(each.epoch, each.lap, each.received) for each in found] == [
+        *((OLD, 0, 5), (OLD, 0, 6), (NEW, 0, 3), (NEW, 0, 4)),
+        *((OLD, 1, 1), (OLD, 1, 2)),
+    ]
     tables.close()
 
 

@@ -31,6 +31,23 @@ def test_scan_is_from_begin_to_before_end(tables: Tables) -> None:
     tables.close()
 
 
+def newest_of(tables: Tables, begin: bytes, end: bytes) -> list[bytes]:
+    return list(tables.newest(tables.oplogs, begin, end))
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_newest_is_from_before_end_down_to_begin(tables: Tables, flushed: bool) -> None:
+    fill(tables, 10)
+    if flushed:
+        tables.flush()
+    assert newest_of(tables, b"k000003", b"k000006") == [b"k000005", b"k000004", b"k000003"]
+    assert newest_of(tables, b"k000008", b"z") == [b"k000009", b"k000008"]
+    assert newest_of(tables, b"a", b"k000001") == [b"k000000"]
+    assert newest_of(tables, b"x", b"z") == []
+    assert newest_of(tables, b"a", b"b") == []
+    tables.close()
+
+
 def test_a_batch_is_one_over_all_tables(tables: Tables, tmp_path: Path) -> None:
     batch = tables.batch()
     for name in NAMES:
@@ -67,6 +84,8 @@ def test_a_damaged_block_is_told_and_never_taken_for_the_end(
     with pytest.raises(StoreUnavailable) as refusal:
         keys_of(again, b"", b"z")
     assert "Corruption" in refusal.value.hint
+    with pytest.raises(StoreUnavailable):
+        newest_of(again, b"", b"z")
     refused = 0
     for number in range(2000):
         try:

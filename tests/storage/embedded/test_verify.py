@@ -12,7 +12,7 @@ from mobilesync.storage.contract import Document
 from mobilesync.storage.embedded import EmbeddedOptions, keys, rows, verify
 from mobilesync.storage.embedded.tables import Tables
 from mobilesync.storage.embedded.verify import TOLD_MAX
-from tests.storage.drafts import CHAT, NEWS, draft, drafts, step
+from tests.storage.drafts import CHAT, NEWS, draft, drafts, step, withdrawal
 from tests.storage.embedded.conftest import Opener
 
 PREFIX = keys.channel_prefix(CHAT)
@@ -20,7 +20,8 @@ PREFIX = keys.channel_prefix(CHAT)
 
 async def fill(opener: Opener) -> None:
     store = await opener()
-    await store.append([draft("gone", expires_at_ms=1), *drafts(5, size=100), draft("n", NEWS)])
+    await store.append([draft("gone", expires_at_ms=1, key="k"), *drafts(5, size=100)])
+    await store.append([draft("n", NEWS, key="k"), withdrawal("w", (2, 2))])
     await store.trim(1, 100)
     store.advance([step(store.lineage[-1], 3, 2), step(store.lineage[-1], 4, 2)])
     await store.put_documents([Document("kind", "key", b"value")])
@@ -32,12 +33,12 @@ async def test_a_sound_folder(opener: Opener, folder: Path) -> None:
     rows_told: list[int] = []
     found = verify(folder, rows_told.append)
     assert (found.faults, found.told) == (0, [])
-    assert (found.channels, found.oplogs, found.message_ids) == (2, 6, 6)
+    assert (found.channels, found.oplogs, found.message_ids) == (2, 7, 7)
     assert (found.points, found.steps, found.documents) == (1, 2, 1)
-    assert found.payload_bytes == 5 * 100 + len(b"payload")
+    assert found.payload_bytes == 4 * 100 + len(b"payload")
     assert found.disk_bytes > 0
     assert found.lineage
-    assert rows_told == [18]
+    assert rows_told == [21]
 
 
 Change = Callable[[WriteBatch, Tables], None]
@@ -48,7 +49,7 @@ def lose_oplog(batch: WriteBatch, tables: Tables) -> None:
 
 
 def lose_last(batch: WriteBatch, tables: Tables) -> None:
-    batch.delete(PREFIX + keys.id_bytes(6), tables.in_oplogs)
+    batch.delete(PREFIX + keys.id_bytes(7), tables.in_oplogs)
 
 
 def lose_head(batch: WriteBatch, tables: Tables) -> None:
@@ -71,6 +72,29 @@ def lead_astray(batch: WriteBatch, tables: Tables) -> None:
     batch.put(PREFIX + b"m99", keys.id_bytes(99), tables.in_message_ids)
 
 
+IN_NEWS = keys.channel_prefix(NEWS) + b"k\0"
+
+
+def lose_key(batch: WriteBatch, tables: Tables) -> None:
+    batch.delete(IN_NEWS + keys.id_bytes(1), tables.in_keys)
+
+
+def key_of_no_oplog(batch: WriteBatch, tables: Tables) -> None:
+    batch.put(IN_NEWS + keys.id_bytes(9), b"", tables.in_keys)
+
+
+def key_of_another(batch: WriteBatch, tables: Tables) -> None:
+    batch.put(PREFIX + b"k\0" + keys.id_bytes(3), b"", tables.in_keys)
+
+
+def key_of_a_trimmed_one(batch: WriteBatch, tables: Tables) -> None:
+    batch.put(PREFIX + b"k\0" + keys.id_bytes(1), b"", tables.in_keys)
+
+
+def garble_key(batch: WriteBatch, tables: Tables) -> None:
+    batch.put(b"garbage", b"", tables.in_keys)
+
+
 def garble_oplog(batch: WriteBatch, tables: Tables) -> None:
     batch.put(PREFIX + keys.id_bytes(3), b"garbage", tables.in_oplogs)
 
@@ -80,7 +104,7 @@ def foreign_point(batch: WriteBatch, tables: Tables) -> None:
 
 
 def foreign_step(batch: WriteBatch, tables: Tables) -> None:
-    place = keys.step_key(keys.journal_prefix(CHAT, "phone"), keys.Step(9, 0, 1, 1, 0))
+    place = keys.step_key(keys.journal_prefix(CHAT, "phone"), keys.Step(0, 9, 1, 1, 0))
     batch.put(place, rows.encode_step(step(1, 1, 1)), tables.in_journal)
 
 
@@ -88,12 +112,17 @@ def foreign_step(batch: WriteBatch, tables: Tables) -> None:
     "change, words",
     [
         (lose_oplog, "after oplog 2 comes 4"),
-        (lose_last, "oplog 6 is missing"),
+        (lose_last, "oplog 7 is missing"),
         (lose_head, "no head"),
         (lower_head, "is not in its head"),
         (absurd_head, "contradicts itself"),
         (lose_message_id, "lacks the one of oplog 2"),
         (lead_astray, "leads to no oplog"),
+        (lose_key, "keys: shop NEWS everyone: lacks the one of oplog 1"),
+        (key_of_no_oplog, "keys: shop NEWS everyone: the key of oplog 9 is not its own"),
+        (key_of_another, "keys: shop CHAT user:ada: the key of oplog 3 is not its own"),
+        (key_of_a_trimmed_one, "keys: shop CHAT user:ada: the key of oplog 1 is not its own"),
+        (garble_key, "keys: the row"),
         (garble_oplog, "cannot be read"),
         (foreign_point, "points"),
         (foreign_step, "journal"),

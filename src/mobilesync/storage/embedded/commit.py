@@ -3,7 +3,7 @@
 Strategy: appends, documents and trims go straight into the batch of the newest *group*. While one
 group is in flight (written, its sync running in the writer's thread) the next one fills; when the
 disk answers, that one is written at once. When nothing is in flight, a commit begins at the end
-of the loop's turn, so that everything of one turn shares it. Sync points ride along.
+of the loop's turn, so that everything of one turn shares it. Sync points and notes ride along.
 
 Invariants:
 - one group is in flight at a time, so that what a power cut can tear is the log's last group;
@@ -13,15 +13,16 @@ Invariants:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 import structlog
-from rocksdict import WriteBatch
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import OutcomeUnknown, Overloaded, StoreUnavailable
 from mobilesync.domain.sync_point import Head, next_head
 from mobilesync.storage.embedded import keys, rows
+from mobilesync.storage.embedded.documents import Documents
+from mobilesync.storage.embedded.group import Group
 from mobilesync.storage.embedded.heads import Heads
 from mobilesync.storage.embedded.options import EmbeddedOptions
 from mobilesync.storage.embedded.points import Points
@@ -33,28 +34,6 @@ log = structlog.get_logger(__name__)
 _STALL_CHECK_S = 0.01
 
 
-class Group:
-    """What one commit makes durable."""
-
-    __slots__ = ("batch", "bytes", "documents", "drafts", "heads", "lasts", "new_ids", "trims",
-                 "waiters")  # fmt: skip
-
-    def __init__(self, batch: WriteBatch) -> None:
-        self.batch = batch
-        self.bytes = 0
-        self.drafts = 0
-        self.lasts: dict[Channel, int] = {}
-        """The highest id given in this group, by channel."""
-        self.new_ids: list[bytes] = []
-        """Keys of the message ids in it."""
-        self.trims: dict[Channel, tuple[int, int]] = {}
-        """(floor, trimmed) to come, by channel."""
-        self.documents: dict[bytes, bytes | None] = {}
-        self.heads: dict[Channel, Head] = {}
-        """The heads that it leaves behind; known once it is written."""
-        self.waiters: list[asyncio.Future[None]] = []
-
-
 class Committer:
     """Owns the groups. `settled` is called with each group that has become durable."""
 
@@ -63,6 +42,7 @@ class Committer:
         tables: Tables,
         heads: Heads,
         points: Points,
+        documents: Documents,
         *,
         epoch: int,
         options: EmbeddedOptions,
@@ -72,6 +52,7 @@ class Committer:
         self._tables = tables
         self._heads = heads
         self._points = points
+        self._documents = documents
         self._epoch = epoch
         self._options = options
         self._settled = settled
@@ -80,11 +61,11 @@ class Committer:
         self._queue: deque[Group] = deque()
         self._in_flight: Group | None = None
         self._begun_s = 0.0
+        self._is_overdue = False
+        """Whether a commit was to begin while another was in flight."""
         self._timer: asyncio.TimerHandle | None = None
         self._begin_soon: asyncio.Handle | None = None
         self._ended: asyncio.Future[None] | None = None
-        self._old_documents: dict[bytes, bytes | None] = {}
-        self._notes: dict[bytes, bytes | None] = {}
         self._queued_bytes = 0
         self.failed = ""
         self.commits = 0
@@ -140,33 +121,15 @@ class Committer:
             self._begin_soon = self._loop.call_soon(self._begin)
         return done
 
-    def note(self, documents: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Keep documents with the next commit; those over the bound are dropped."""
-        if self.failed or self._ended is not None:
-            return
-        for key, value in documents:
-            if len(self._notes) < self._options.advances_max or key in self._notes:
-                self._notes[key] = value
-        self.commit_points_later()
-
-    @property
-    def notes(self) -> Mapping[bytes, bytes | None]:
-        """Documents that wait for the next commit."""
-        return self._notes
-
     def trimmed_to(self, channel: Channel) -> int:
         """The highest id of `channel` that a waiting trim is about to take; 0 for none."""
         waiting = [*self._queue, self._in_flight] if self._in_flight else self._queue
         return max((g.trims[channel][1] for g in waiting if channel in g.trims), default=0)
 
-    def commit_points_later(self) -> None:
-        """See to it that waiting steps are committed, within the delay if nothing else is."""
-        if self._timer is None and (len(self._points) or self._notes):
+    def commit_later(self) -> None:
+        """See to it that what rides along is committed, within the delay if nothing else is."""
+        if self._timer is None and self._rides:
             self._timer = self._loop.call_later(self._options.advance_delay_s, self._begin)
-
-    def hidden_documents(self) -> dict[bytes, bytes | None]:
-        """Durable values of the documents that are in flight."""
-        return self._old_documents
 
     def fail(self, error: Exception) -> None:
         """Take no more writes: tell all who wait that the outcome is unknown."""
@@ -179,7 +142,7 @@ class Committer:
         self._queue.clear()
         self._queued_bytes = 0
         self._points.forget()
-        self._notes = {}
+        self._documents.forget()
         for group in waiting:
             for done in group.waiters:
                 if not done.done():
@@ -197,21 +160,27 @@ class Committer:
             self._writer.stop()
             self._writer = None
 
+    @property
+    def _rides(self) -> bool:
+        return bool(len(self._points) or len(self._documents))
+
     def _begin(self) -> None:
         """Write the oldest group, if nothing is in flight, and ask for its sync."""
         self._begin_soon = None
-        if self._in_flight is not None or self.failed:
-            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._queue and not len(self._points) and not self._notes:
+        if self._in_flight is not None or self.failed:
+            self._is_overdue = True
+            return
+        if not self._queue and not self._rides:
             return
         if self._tables.stalled():
             self._timer = self._loop.call_later(_STALL_CHECK_S, self._begin)
             return
         group = self._queue.popleft() if self._queue else Group(self._tables.batch())
         self._in_flight = group
+        self._is_overdue = False
         self._begun_s = self._loop.time()
         try:
             self._complete(group)
@@ -225,7 +194,7 @@ class Committer:
             self._writer.request(self._finished)
 
     def _complete(self, group: Group) -> None:
-        """Add what is known only now: heads, old documents to be shown, sync points."""
+        """Add what is known only now: heads, and what rides along."""
         tables = self._tables
         for channel in {**group.lasts, **group.trims}:
             durable = self._heads.of(channel)
@@ -242,12 +211,8 @@ class Committer:
             group.batch.put(keys.channel_prefix(channel), rows.encode(head), tables.in_heads)
             group.heads[channel] = head
             self._heads.write(channel, durable)
-        for key in group.documents:
-            self._old_documents[key] = tables.get(tables.documents, key)
+        self._documents.begin(group)
         self._points.write(group.batch)
-        notes, self._notes = self._notes, {}
-        for key, value in notes.items():
-            put_document(group.batch, tables, key, value)
 
     def _finished(self, error: Exception | None) -> None:
         group = self._in_flight
@@ -258,8 +223,9 @@ class Committer:
             return
         self._in_flight = None
         self._queued_bytes -= group.bytes
-        self._old_documents.clear()
         self._heads.settle(group.heads)
+        self._points.settle()
+        self._documents.settle(group)
         self._settled(group)
         self.commits += 1
         self.committed += group.drafts
@@ -267,10 +233,10 @@ class Committer:
         for done in group.waiters:
             if not done.done():
                 done.set_result(None)
-        if self._queue:
+        if self._queue or self._is_overdue:
             self._begin()
         else:
-            self.commit_points_later()
+            self.commit_later()
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
@@ -280,15 +246,7 @@ class Committer:
         if self.failed:
             ended.set_result(None)
         elif self._in_flight is None:
-            if self._queue or len(self._points) or self._notes:
+            if self._queue or self._rides:
                 self._begin()
             else:
                 ended.set_result(None)
-
-
-def put_document(batch: WriteBatch, tables: Tables, key: bytes, value: bytes | None) -> None:
-    """Put a document into `batch`, or its deletion."""
-    if value is None:
-        batch.delete(key, tables.in_documents)
-    else:
-        batch.put(key, value, tables.in_documents)

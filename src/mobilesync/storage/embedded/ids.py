@@ -6,11 +6,30 @@ tables learn of it with the group. Until that is durable, this file remembers.
 Invariant: an entry is here exactly as long as its group is not durable.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.storage.embedded import keys
-from mobilesync.storage.embedded.commit import Group
+from mobilesync.storage.embedded.group import Group
 from mobilesync.storage.embedded.heads import Heads
 from mobilesync.storage.embedded.tables import Tables
+
+
+@dataclass(slots=True)
+class Plan:
+    """What becomes of some drafts."""
+
+    answers: list[Appended]
+    fresh: list[tuple[Draft, int]]
+    """Those that are new, with their ids."""
+    prefixes: list[bytes]
+    """What the keys of the new ones' channels begin with."""
+    message_keys: list[bytes]
+    """The keys of their message ids."""
+    waits: bool
+    """Whether one was there before, but is not durable yet."""
 
 
 class Ids:
@@ -38,9 +57,37 @@ class Ids:
         stored = self._tables.get(self._tables.message_ids, key)
         return 0 if stored is None else keys.id_of(stored)
 
-    def is_waiting(self, key: bytes) -> bool:
-        """Whether the oplog whose message id has `key` is not durable yet."""
-        return key in self._by_message_id
+    def plan(self, drafts: Sequence[Draft]) -> Plan:
+        """The answers to `drafts`, and the ids of those that are new. Changes nothing.
+        Raises StoreUnavailable."""
+        prefixes: dict[Channel, bytes] = {}
+        lasts: dict[Channel, int] = {}
+        empty: set[Channel] = set()
+        given: dict[bytes, int] = {}
+        answers: list[Appended] = []
+        fresh: list[tuple[Draft, int]] = []
+        fresh_prefixes: list[bytes] = []
+        waits = False
+        for draft in drafts:
+            channel = draft.channel
+            prefix = prefixes.get(channel)
+            if prefix is None:
+                prefix = prefixes[channel] = keys.channel_prefix(channel)
+                lasts[channel] = self.last(channel)
+                if not lasts[channel]:
+                    empty.add(channel)
+            key = prefix + draft.message_id.encode()
+            # A channel without an id has no message id either: that look is spared.
+            found = given.get(key) or (0 if channel in empty else self.known(key))
+            if found:
+                answers.append(Appended(found, duplicate=True))
+                waits = waits or key in self._by_message_id
+                continue
+            oplog_id = given[key] = lasts[channel] = lasts[channel] + 1
+            answers.append(Appended(oplog_id))
+            fresh.append((draft, oplog_id))
+            fresh_prefixes.append(prefix)
+        return Plan(answers, fresh, fresh_prefixes, list(given), waits)
 
     def give(self, group: Group, channel: Channel, key: bytes, oplog_id: int) -> None:
         """Note that `oplog_id` was given to the message id with `key`, in `group`."""

@@ -10,11 +10,12 @@ a target are neighbours, and what a device may lack is a prefix scan per target.
     message_ids  app target biz, message id                  -> id
     points       app device, target biz                      -> SyncPoint
     keys         app target biz, coalescing key, id          -> nothing
-    journal      app target biz, device, era lap received processed sent -> step
+    journal      app target biz, device, lap era received processed sent -> step
     documents    kind, key                                   -> value
 
 An *era* is the place of an epoch in the store's lineage: unlike epochs, which are random, eras
-sort by age.
+sort by age. A *lap* is a pass through the channel; it grows when a sync point is put back, even
+into an older epoch, so that steps sort as they were made.
 """
 
 import struct
@@ -82,18 +83,22 @@ def journal_prefix(channel: Channel, device: str) -> bytes:
 
 def coalescing_prefix(channel: Channel, key: str) -> bytes:
     """What the keys of all oplogs with one coalescing key begin with."""
+    assert _END not in key
     return channel_prefix(channel) + f"{key}{_END}".encode()
 
 
 class Step(NamedTuple):
-    """Where a point was after a step: the end of the step's key. A *lap* is a pass through the
-    channel; it grows when the point is put back."""
+    """Where a point was after a step: the end of the step's key."""
 
-    era: int
     lap: int
+    era: int
     received: int
     processed: int
     sent: int
+
+    def is_about(self, after: int) -> bool:
+        """Whether it tells of an id above `after`."""
+        return max(self.received, self.sent) > after
 
 
 _STEP = struct.Struct(">IIQQQ")

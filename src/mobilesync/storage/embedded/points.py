@@ -5,8 +5,11 @@ dropped at once. The rest waits in memory for the next commit. In the tables a p
 and a step is added: the journal is the proof of delivery.
 
 Invariants:
-- a point moves forward only: in its epoch by ids, across epochs by the store's lineage;
-- at most `waiting_max` steps wait; beyond it they are dropped, which only causes a repeat.
+- a point moves forward only: in its epoch by ids, across epochs by the store's lineage; unless it
+  is put back, which begins a lap;
+- at most `waiting_max` points and as many steps wait; beyond it they are dropped, which only
+  causes a repeat;
+- the journal shows a step once it is durable.
 """
 
 from rocksdict import WriteBatch
@@ -30,6 +33,8 @@ class Points:
         self._waiting: list[Advance] = []
         self._moved: dict[_Device, dict[Channel, SyncPoint]] = {}
         self._count = 0
+        self._in_flight: set[bytes] = set()
+        """Keys of the steps that are written, but not durable yet."""
 
     def __len__(self) -> int:
         """Points that wait for a commit."""
@@ -37,7 +42,7 @@ class Points:
 
     def advance(self, advance: Advance) -> None:
         """Take a step, if it is one."""
-        if len(self._waiting) >= self._waiting_max:
+        if max(len(self._waiting), self._count) >= self._waiting_max:
             return
         channel, device = advance.channel, advance.device
         old = self._of(channel, device)
@@ -62,23 +67,39 @@ class Points:
         return found
 
     def journal(self, channel: Channel, device: str, after: int, count_max: int) -> list[Advance]:
-        """Written steps with a received or sent id above `after`, oldest first."""
+        """Durable steps with a received or sent id above `after`, oldest first."""
         tables = self._tables
         prefix = keys.journal_prefix(channel, device)
-        point = self._of(channel, device)
+        position, end = prefix, keys.after_prefix(prefix)
         steps: list[Advance] = []
-        for era, epoch in enumerate(self._lineage):
-            for lap in range((point.restarts if point else 0) + 1):
-                begin = keys.step_key(prefix, keys.Step(era, lap, max(after, 0), 0, 0))
-                end = keys.step_key(prefix, keys.Step(era, lap + 1, 0, 0, 0))
-                for key, data in tables.scan(tables.journal, begin, end):
-                    step = keys.step_of(key)
-                    if max(step.received, step.sent) <= after:
-                        continue
-                    if len(steps) == count_max:
-                        return steps
-                    steps.append(_read(channel, device, epoch, step, rows.decode_step(data)))
+        # One round for each lap, and each epoch in it: inside them, the ids only grow.
+        while first := next(tables.scan(tables.journal, position, end), None):
+            lap, era, *_ = keys.step_of(first[0])
+            position = keys.step_key(prefix, keys.Step(lap, era + 1, 0, 0, 0))
+            for key, data in tables.scan(
+                tables.journal, self._first_above(first[0], after), position
+            ):
+                step = keys.step_of(key)
+                if key in self._in_flight or not step.is_about(after):
+                    continue
+                if len(steps) == count_max:
+                    return steps
+                epoch = self._lineage[era]
+                steps.append(_read(channel, device, epoch, step, rows.decode_step(data)))
         return steps
+
+    def _first_above(self, first: bytes, after: int) -> bytes:
+        """The key, in the lap and epoch of `first`, from which on steps are about ids above
+        `after`: a little before those that received one, if it was sent earlier."""
+        tables = self._tables
+        step = keys.step_of(first)
+        place = first[: -keys.STEP_BYTES]
+        begin = keys.step_key(place, keys.Step(step.lap, step.era, max(after, 0), 0, 0))
+        for key in tables.newest(tables.journal, first, begin):
+            if not keys.step_of(key).is_about(after):
+                break
+            begin = key
+        return begin
 
     def write(self, batch: WriteBatch) -> None:
         """Move all that waits into `batch`, which is written next."""
@@ -90,10 +111,16 @@ class Points:
         for step in self._waiting:
             prefix = keys.journal_prefix(step.channel, step.device)
             place = keys.Step(
-                self._eras[step.epoch], step.lap, step.received, step.processed, step.sent
+                step.lap, self._eras[step.epoch], step.received, step.processed, step.sent
             )
-            batch.put(keys.step_key(prefix, place), rows.encode_step(step), tables.in_journal)
+            key = keys.step_key(prefix, place)
+            batch.put(key, rows.encode_step(step), tables.in_journal)
+            self._in_flight.add(key)
         self.forget()
+
+    def settle(self) -> None:
+        """What was written is durable."""
+        self._in_flight.clear()
 
     def forget(self) -> None:
         """Drop what waits."""

@@ -26,10 +26,12 @@ from mobilesync.storage.contract import (
 )
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.backup import write_backup
-from mobilesync.storage.embedded.commit import Committer, Group, put_document
+from mobilesync.storage.embedded.commit import Committer
+from mobilesync.storage.embedded.documents import Documents, changes_of, size_of
 from mobilesync.storage.embedded.folder import FolderLock, Marker
+from mobilesync.storage.embedded.group import Group
 from mobilesync.storage.embedded.heads import Heads
-from mobilesync.storage.embedded.ids import Ids
+from mobilesync.storage.embedded.ids import Ids, Plan
 from mobilesync.storage.embedded.options import EmbeddedOptions
 from mobilesync.storage.embedded.points import Points
 from mobilesync.storage.embedded.tables import Tables
@@ -62,10 +64,12 @@ class EmbeddedStore:
         self._heads = Heads(tables, options.cached_targets_max, options.cached_channels_max)
         self._ids = Ids(tables, self._heads)
         self._points = Points(tables, marker.lineage, options.advances_max)
+        self._documents = Documents(tables, options.advances_max)
         self._committer = Committer(
             tables,
             self._heads,
             self._points,
+            self._documents,
             epoch=marker.lineage[-1],
             options=options,
             sync=tables.sync if sync is None else lambda: sync(tables.sync),
@@ -84,59 +88,40 @@ class EmbeddedStore:
             return []
         self._committer.check_writable()
         # All that can fail comes before anything is put into the group.
-        ids = self._ids
-        prefixes: dict[Channel, bytes] = {}
-        lasts: dict[Channel, int] = {}
-        message_keys: list[bytes] = []
-        for draft in drafts:
-            channel = draft.channel
-            prefix = prefixes.get(channel)
-            if prefix is None:
-                prefix = prefixes[channel] = keys.channel_prefix(channel)
-                lasts[channel] = ids.last(channel)
-            message_keys.append(prefix + draft.message_id.encode())
-        # A channel without an id has no message id either: that look is spared.
-        known = [
-            ids.known(key) if lasts[draft.channel] else 0
-            for draft, key in zip(drafts, message_keys, strict=True)
-        ]
-        if all(known) and not any(ids.is_waiting(key) for key in message_keys):
-            return [Appended(oplog_id, duplicate=True) for oplog_id in known]
-        size = sum(len(draft.payload) for draft in drafts) + DRAFT_OVERHEAD_BYTES * len(drafts)
+        plan = self._ids.plan(drafts)
+        oplog_rows = [rows.encode_oplog(draft) for draft, _ in plan.fresh]
+        detailed = [each for each in plan.fresh if each[0].details is not None]
+        coalescing_keys = [key for each in detailed if (key := _coalescing_key(*each))]
+        rewrites = self._withdrawals.plan(detailed)
+        changes = changes_of(also(plan.answers)) if also is not None else []
+        if not plan.fresh and not changes and not plan.waits:
+            return plan.answers
+        size = sum(map(len, oplog_rows)) + DRAFT_OVERHEAD_BYTES * len(drafts)
+        size += size_of(changes) + sum(rewrite.queue_bytes for rewrite in rewrites.values())
         group = self._committer.group(size)
-        answers: list[Appended] = []
-        given: dict[bytes, int] = {}
-        for draft, key, found in zip(drafts, message_keys, known, strict=True):
-            if found or key in given:
-                answers.append(Appended(found or given[key], duplicate=True))
-                continue
-            channel = draft.channel
-            oplog_id = lasts[channel] = lasts[channel] + 1
-            self._stage(group, draft, prefixes[channel], key, oplog_id)
-            ids.give(group, channel, key, oplog_id)
-            given[key] = oplog_id
-            answers.append(Appended(oplog_id))
-        group.drafts += len(given)
-        if also is not None:
-            self._put(group, also(answers))
+        self._stage(group, plan, oplog_rows, coalescing_keys)
+        group.drafts += len(plan.fresh)
+        self._withdrawals.stage(group, rewrites)
+        self._documents.put(group, changes)
         await self._committer.wait()
-        return answers
+        return plan.answers
 
     def _stage(
-        self, group: Group, draft: Draft, prefix: bytes, message_key: bytes, oplog_id: int
+        self, group: Group, plan: Plan, oplog_rows: list[bytes], coalescing_keys: list[bytes]
     ) -> None:
-        tables = self._tables
-        data = keys.id_bytes(oplog_id)
-        put = group.batch.put
-        put(prefix + data, rows.encode_oplog(draft), tables.in_oplogs)
-        put(message_key, data, tables.in_message_ids)
-        details = draft.details
-        if details is None:
-            return
-        if details.key:
-            put(keys.coalescing_prefix(draft.channel, details.key) + data, b"", tables.in_keys)
-        if details.withdraws is not None:
-            self._withdrawals.stage(group, draft, oplog_id)
+        # Apart from `append`, whose frame lives on in its traceback when the commit fails: these
+        # handles would keep the database locked after it is closed.
+        in_oplogs, in_message_ids = self._tables.in_oplogs, self._tables.in_message_ids
+        put, give = group.batch.put, self._ids.give
+        for (draft, oplog_id), prefix, message_key, row in zip(
+            plan.fresh, plan.prefixes, plan.message_keys, oplog_rows, strict=True
+        ):
+            place = keys.id_bytes(oplog_id)
+            put(prefix + place, row, in_oplogs)
+            put(message_key, place, in_message_ids)
+            give(group, draft.channel, message_key, oplog_id)
+        for key in coalescing_keys:
+            put(key, b"", self._tables.in_keys)
 
     def _settled(self, group: Group) -> None:
         self._ids.settle(group)
@@ -157,13 +142,14 @@ class EmbeddedStore:
         prefix = keys.channel_prefix(channel)
         begin = prefix + keys.id_bytes(max(after, head.trimmed) + 1)
         end = prefix + keys.id_bytes(head.last + 1)
+        durable = self._withdrawals.durable
         oplogs: list[Oplog] = []
         size = 0
         if after < head.last:
             for key, data in tables.scan(tables.oplogs, begin, end):
                 if len(oplogs) == count_max:
                     return Page(oplogs, oplogs[-1].id, head.floor)
-                oplog = rows.decode_oplog(keys.id_of(key), data)
+                oplog = durable.get(key) or rows.decode_oplog(keys.id_of(key), data)
                 size += len(oplog.payload)
                 if oplogs and size > bytes_max:
                     return Page(oplogs, oplogs[-1].id, head.floor)
@@ -180,25 +166,28 @@ class EmbeddedStore:
         begin, end = place + keys.id_bytes(head.trimmed + 1), place + keys.id_bytes(head.last + 1)
         found: list[Oplog] = []
         for each in tables.newest(tables.keys, begin, end):
-            oplog_id = keys.id_of(each)
-            data = tables.get(tables.oplogs, prefix + keys.id_bytes(oplog_id))
-            if data is not None:
-                found.append(rows.decode_oplog(oplog_id, data))
             if len(found) == count_max:
                 break
+            row = prefix + each[-keys.ID_BYTES :]
+            data = tables.get(tables.oplogs, row)
+            if data is not None:
+                oplog = self._withdrawals.durable.get(row)
+                found.append(oplog or rows.decode_oplog(keys.id_of(each), data))
         return found
 
     async def find(self, channel: Channel, message_id: str) -> int:
         head = self._heads.of(channel)
+        if head is None:
+            return 0
         found = self._ids.known(keys.channel_prefix(channel) + message_id.encode())
-        return found if head is not None and head.trimmed < found <= head.last else 0
+        return found if head.trimmed < found <= head.last else 0
 
     def advance(self, advances: Sequence[Advance]) -> None:
         if self._committer.failed or self._closing is not None:
             return
         for advance in advances:
             self._points.advance(advance)
-        self._committer.commit_points_later()
+        self._committer.commit_later()
 
     async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
         return self._points.of_device(app, device)
@@ -212,47 +201,23 @@ class EmbeddedStore:
         return await self._trimmer.trim(now_ms, channels_max)
 
     async def put_documents(self, documents: Sequence[Document]) -> None:
-        size = sum(len(each.key) + len(each.value or b"") for each in documents)
-        group = self._committer.group(size + DRAFT_OVERHEAD_BYTES * len(documents))
-        self._put(group, documents)
+        changes = changes_of(documents)
+        self._documents.put(self._committer.group(size_of(changes)), changes)
         await self._committer.wait()
 
-    def _put(self, group: Group, documents: Sequence[Document]) -> None:
-        for each in documents:
-            key = keys.document_key(each.kind, each.key)
-            put_document(group.batch, self._tables, key, each.value)
-            group.documents[key] = each.value
-
     def note_documents(self, documents: Sequence[Document]) -> None:
-        self._committer.note(
-            (keys.document_key(each.kind, each.key), each.value) for each in documents
-        )
+        if self._committer.failed or self._closing is not None:
+            return
+        self._documents.note(changes_of(documents))
+        self._committer.commit_later()
 
     async def document(self, kind: str, key: str) -> bytes | None:
-        place = keys.document_key(kind, key)
-        # Of what is being written the old value counts, of what is noted the new one.
-        for waiting in (self._committer.notes, self._committer.hidden_documents()):
-            if place in waiting:
-                return waiting[place]
-        return self._tables.get(self._tables.documents, place)
+        return self._documents.get(kind, key)
 
     async def documents(
         self, kind: str, begin: str = "", end: str = "", count_max: int = 0
     ) -> dict[str, bytes]:
-        prefix = keys.kind_prefix(kind)
-        low = prefix + begin.encode()
-        high = prefix + end.encode() if end else keys.after_prefix(prefix)
-        other = {**self._committer.hidden_documents(), **self._committer.notes}
-        other = {key: value for key, value in other.items() if low <= key < high}
-        found: dict[bytes, bytes | None] = {}
-        tables = self._tables
-        for key, value in tables.scan(tables.documents, low, high):
-            found[key] = value
-            if count_max and len(found) == count_max + len(other):
-                break
-        found.update(other)
-        kept = [(key, value) for key, value in sorted(found.items()) if value is not None]
-        return {key[len(prefix) :].decode(): value for key, value in kept[: count_max or len(kept)]}
+        return self._documents.select(kind, begin, end, count_max)
 
     async def backup(
         self, path: Path, progress: Callable[[int, int], None] | None = None
@@ -299,3 +264,9 @@ class EmbeddedStore:
                 self._tables.close()
             finally:
                 self._lock.release()
+
+
+def _coalescing_key(draft: Draft, oplog_id: int) -> bytes:
+    """Where the store notes that the oplog is one of its key; empty if it has none."""
+    key = draft.details.key if draft.details is not None else ""
+    return keys.coalescing_prefix(draft.channel, key) + keys.id_bytes(oplog_id) if key else b""

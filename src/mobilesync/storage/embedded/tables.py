@@ -118,14 +118,14 @@ class Tables:
 
     def newest(self, table: Rdict, begin: bytes, end: bytes) -> Iterator[bytes]:
         """Keys from before `end` down to `begin`. Raises StoreUnavailable, as `scan`."""
+        # No lower bound is set: rocksdict 0.3.29 takes it for the upper one.
         bounds = ReadOptions()
-        bounds.set_iterate_lower_bound(begin)
         bounds.set_iterate_upper_bound(end)
         try:
             rows = table.iter(bounds)
             rows.seek_to_last()
-            while rows.valid():
-                yield rows.key()
+            while rows.valid() and (key := rows.key()) >= begin:
+                yield key
                 rows.prev()
             rows.status()
         except Exception as error:

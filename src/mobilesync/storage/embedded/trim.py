@@ -152,7 +152,7 @@ class Trimmer:
         prefix = keys.channel_prefix(channel)
         position, end = prefix, keys.after_prefix(prefix)
         while position:
-            # Steps are sorted by device, era, lap, received: one kept means that its lap is done.
+            # Steps are sorted by device, lap, epoch, id: one kept means that its epoch is done.
             done: list[bytes] = []
             begin, position = position, b""
             for key, _ in tables.scan(tables.journal, begin, end):
@@ -160,9 +160,9 @@ class Trimmer:
                     position = key
                     break
                 step = keys.step_of(key)
-                if step.received > trimmed:
-                    next_lap = keys.Step(step.era, step.lap + 1, 0, 0, 0)
-                    position = keys.step_key(key[: -keys.STEP_BYTES], next_lap)
+                if step.is_about(trimmed):
+                    next_epoch = keys.Step(step.lap, step.era + 1, 0, 0, 0)
+                    position = keys.step_key(key[: -keys.STEP_BYTES], next_epoch)
                     break
                 done.append(key)
             if done:
