@@ -30,7 +30,14 @@ def test_every_variable_part_of_a_path_has_its_check() -> None:
 
 @pytest.mark.parametrize(
     "name, text",
-    [("app", "No"), ("biz", "a b"), ("device", ""), ("device", "a\x00"), ("key", "x/y")],
+    [
+        ("app", "No"),
+        ("biz", "a b"),
+        ("device", ""),
+        ("device", "a\x00"),
+        ("key", "x/y"),
+        ("webhook", "a.b"),
+    ],
 )
 def test_path_checks(name: str, text: str) -> None:
     with pytest.raises(InvalidRequest):

@@ -275,6 +275,7 @@ def test_settings_reach_the_engine() -> None:
         publish_burst=5, sessions_max=6, logins_max=7, hello_timeout_s=8.0, beat_min_s=9,
         beat_max_s=10, window_bytes=200_000, window_count=1200, ack_timeout_s=13.0,
         create_biz_on_first_use=False, audit_days=14, scheduled_max=15, wake_up_again_s=16.0,
+        webhook_queue_max=200, webhook_age_max_s=7200.0,
     )  # fmt: skip
     made = service_options(settings)
     limits, session = made.publisher, made.session
@@ -287,3 +288,6 @@ def test_settings_reach_the_engine() -> None:
     assert made.wake_ups.again_after_s == 16.0
     assert not made.create_biz_on_first_use
     assert made.audit.age_s == 14 * 24 * 3600
+    hooks = made.webhooks
+    assert (hooks.queue_max, hooks.age_max_s, hooks.plain_loopback) == (200, 7200.0, True)
+    assert not service_options(Settings(mode="production")).webhooks.plain_loopback

@@ -10,6 +10,7 @@ from mobilesync.engine.options import (
     PublisherLimits,
     ServiceOptions,
     SessionOptions,
+    WebhookOptions,
 )
 from mobilesync.protocol import limits
 from mobilesync.protocol.codec import encode_oplog
@@ -69,6 +70,26 @@ def test_session_options_that_cannot_be(wrong: dict[str, Any]) -> None:
 def test_service_options_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(AssertionError):
         ServiceOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"queue_max": 99},
+        {"batch_max": 0},
+        {"batch_bytes": 0},
+        {"retry_first_s": 0.0},
+        {"retry_first_s": 601.0},
+        {"age_max_s": 600.0},
+        {"slow_s": 11.0},
+        {"slow_s": 0.0},
+        {"tick_s": 0.0},
+        {"workers": 1},
+    ],
+)
+def test_webhook_options_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError):
+        WebhookOptions(**wrong)
 
 
 def test_the_overhead_of_an_oplog_is_not_underestimated() -> None:

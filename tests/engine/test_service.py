@@ -10,9 +10,11 @@ from mobilesync.domain.errors import StoreUnavailable
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.options import AuditOptions
 from mobilesync.engine.service import TRIM_STEPS_MAX
+from mobilesync.engine.webhooks import Webhook
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.storage.contract import TrimReport
 from mobilesync.storage.memory import MemoryStore
+from tests.engine.receivers import HANG, SECRET, Receivers
 from tests.engine.world import APP, World, failing, options, passes, settle, simulated
 
 CHAT = ("CHAT", "user:u1")
@@ -253,6 +255,52 @@ async def test_the_audit_is_pruned_by_itself() -> None:
         assert len(await world.service.audit.read(APP)) == 1
         await passes(60.0)
         assert await world.service.audit.read(APP) == []
+
+
+HOOK = Webhook(
+    name="hook",
+    url="https://shop.example/in",
+    kinds=("oplog.processed", "device.online", "device.offline"),
+    secret=SECRET,
+)
+
+
+@simulated
+async def test_what_is_proven_is_told_and_what_was_proven_at_the_end_by_the_next_life() -> None:
+    receivers = Receivers()
+    async with World(courier=receivers) as world:
+        await world.service.webhooks.put(APP, HOOK)
+        device = await world.online()
+        await world.publish("user:u1", b"1", callback="hook")
+        await settle()
+        told = [(event["type"], event["data"].get("ids")) for event in receivers.got()]
+        assert told == [
+            ("device.online", None),
+            ("oplog.processed", [[1, 1]]),
+            ("oplog.outcome", None),
+        ]
+        assert receivers.got()[2]["data"]["outcome"] == "processed"
+        receivers.answers[HOOK.url] = [HANG]
+        await world.publish("user:u1", b"2")
+        await settle()
+    assert not receivers.posts[-1].accepted
+    async with World(disk=world.disk, courier=receivers) as again:
+        await settle()
+        accepted = [event for post in receivers.posts if post.accepted for event in post.events]
+        assert [event["type"] for event in accepted][3:] == ["oplog.processed", "device.offline"]
+        assert accepted[3]["id"] in receivers.posts[-2].ids
+        point = (await again.store.points(APP, "d1"))[Channel(APP, *CHAT)]
+        assert point.processed == 2
+    assert device.closed
+
+
+@simulated
+async def test_without_a_courier_events_wait() -> None:
+    async with World() as world:
+        await world.service.webhooks.put(APP, HOOK)
+        world.service.outbox.test(APP, "hook")
+        await passes(60)
+        assert (await world.service.outbox.report(APP, "hook")).queued == 1
 
 
 @simulated

@@ -18,6 +18,7 @@ from mobilesync.domain.errors import TokenRefused
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.domain.sync_point import Head
 from mobilesync.engine.apps import App, Apps, SecretKey, UserCallback
+from mobilesync.engine.courier import Courier
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
 from mobilesync.engine.publisher import Publication, Published
@@ -189,6 +190,7 @@ class World:
         listener: Listener | None = None,
         gateways: Mapping[str, Sequence[PushGateway]] | None = None,
         user_check: UserCheck | None = None,
+        courier: Courier | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
@@ -209,6 +211,7 @@ class World:
             listener=listener,
             gateways=gateways,
             user_check=user_check,
+            courier=courier,
         )
         self.sessions = self.service.sessions
         self.metrics = self.service.metrics

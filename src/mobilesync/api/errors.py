@@ -48,6 +48,7 @@ CODES: dict[str, Code] = {
     "NOT_FOUND": Code(404, "nothing is at this path"),
     "UNKNOWN_APP": Code(404, "this server has no such app"),
     "UNKNOWN_BIZ": Code(404, "the app has no such biz, and bizzes are not created on first use"),
+    "UNKNOWN_WEBHOOK": Code(404, "the app has no such webhook"),
     "METHOD_NOT_ALLOWED": Code(405, "the path is right, the method is not"),
     "BODY_TIMEOUT": Code(408, "the request's body did not arrive in time"),
     "BIZ_OFFLINE": Code(409, "the biz was taken offline and refuses publishes"),

@@ -21,6 +21,7 @@ from mobilesync.domain.channel import parse_target
 from mobilesync.domain.errors import InvalidRequest
 from mobilesync.domain.names import check_app, check_biz, check_owner
 from mobilesync.engine.service import Service
+from mobilesync.engine.webhooks import check_webhook_name
 
 Method = Literal["GET", "PUT", "POST", "DELETE"]
 Body = TypeVar("Body")
@@ -118,6 +119,7 @@ PATH_CHECKS: dict[str, Callable[[str], str]] = {
     "biz": check_biz,
     "device": _device,
     "key": _key_id,
+    "webhook": check_webhook_name,
 }
 """How the variable parts of paths are checked, by name."""
 

@@ -18,6 +18,7 @@ from mobilesync.api import (
     probes,
     publish,
     scheduled,
+    webhooks,
 )
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import PATH_CHECKS, Operation
@@ -28,6 +29,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *bizzes.OPERATIONS,
     *config.OPERATIONS,
     *inspection.OPERATIONS,
+    *webhooks.OPERATIONS,
     *key_operations.OPERATIONS,
     *audit.OPERATIONS,
     *mss.OPERATIONS,

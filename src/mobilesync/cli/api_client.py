@@ -71,6 +71,12 @@ class ApiClient:
         headers = {"Content-Type": "application/json"}
         return self._read(self._http.post(path, content=content, headers=headers))
 
+    def put(self, path: str, body: Any) -> Any:
+        """As `post`, to replace what is at `path`."""
+        content = msgspec.json.encode(body)
+        headers = {"Content-Type": "application/json"}
+        return self._read(self._http.put(path, content=content, headers=headers))
+
     def delete(self, path: str, **query: str) -> None:
         """Have what is at `path` removed. Raises CommandFailed, httpx.TransportError."""
         self._read(self._http.delete(path, params=query))

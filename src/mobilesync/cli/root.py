@@ -75,6 +75,11 @@ COMMANDS: dict[str, Entry] = {
         "Configure bizzes, one by one or from a file.",
     ),
     "audit": Entry(lambda: import_module("mobilesync.cli.audit"), _KEEP, "See who did what."),
+    "webhook": Entry(
+        lambda: import_module("mobilesync.cli.webhook"),
+        _KEEP,
+        "Have a server of yours told what happens.",
+    ),
     "backup": Entry(
         lambda: import_module("mobilesync.cli.backup"),
         _KEEP,

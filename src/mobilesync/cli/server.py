@@ -47,6 +47,7 @@ from mobilesync.engine.options import (
     ServiceOptions,
     SessionOptions,
     WakeUpOptions,
+    WebhookOptions,
 )
 from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.service import Service
@@ -61,6 +62,7 @@ from mobilesync.transports.certificates import (
     reload,
     server_tls_context,
 )
+from mobilesync.transports.courier import HttpCourier
 from mobilesync.transports.jwks import FetchedKeys
 from mobilesync.transports.tls import TlsGateway
 from mobilesync.transports.user_check import UserCallbacks
@@ -170,6 +172,8 @@ class Server:
     ) -> Service:
         source = FetchedKeys(self._clock)
         self._ends.push_async_callback(source.close)
+        courier = HttpCourier()
+        self._ends.push_async_callback(courier.close)
         apps = Apps(self._apps)
         leeway_s = self.settings.token_leeway_s
         callbacks = UserCallbacks(apps, clock=self._clock, entropy=self._entropy)
@@ -185,6 +189,7 @@ class Server:
             audit=audit,
             user_check=callbacks,
             gateways=gateways,
+            courier=courier,
         )
         await service.start()
         self._ends.push_async_callback(service.stop)
@@ -299,6 +304,11 @@ def service_options(settings: Settings) -> ServiceOptions:
         audit=AuditOptions(age_s=settings.audit_days * DAY_S),
         wake_ups=WakeUpOptions(again_after_s=settings.wake_up_again_s),
         scheduler=SchedulerOptions(count_max=settings.scheduled_max),
+        webhooks=WebhookOptions(
+            queue_max=settings.webhook_queue_max,
+            age_max_s=settings.webhook_age_max_s,
+            plain_loopback=settings.mode == "development",
+        ),
         create_biz_on_first_use=settings.create_biz_on_first_use,
     )
 

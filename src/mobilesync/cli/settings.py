@@ -26,7 +26,8 @@ GIB = 1024 * MIB
 PORT_MAX = 65535
 
 _SERVER, _DEVICES, _API = "The server", "The devices' door", "The business API"
-_PUBLISHING, _SESSIONS, _STORE = "Publishing", "Sessions", "The store"
+_PUBLISHING, _SESSIONS, _WEBHOOKS = "Publishing", "Sessions", "Webhooks"
+_STORE = "The store"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,6 +272,24 @@ class Settings:
         group=_SESSIONS,
         low=1,
         high=600,
+    )
+    webhook_queue_max: int = setting(
+        100_000,
+        "Events that wait for one webhook; while there are so many, new ones are lost, and the "
+        "receiver is told how many.",
+        turned="The operator whose receivers are down for long, if the disk has room: about 400 "
+        "bytes each.",
+        group=_WEBHOOKS,
+        low=100,
+        high=10_000_000,
+    )
+    webhook_age_max_s: float = setting(
+        3 * 24 * 3600.0,
+        "For how long the delivery of an event is tried.",
+        turned="The operator, by how long a receiver may be down over a weekend.",
+        group=_WEBHOOKS,
+        low=3600,
+        high=30 * 24 * 3600,
     )
     durability: Literal["fsync", "none"] = setting(
         "fsync",

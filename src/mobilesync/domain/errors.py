@@ -4,6 +4,7 @@
     ├── InvalidRequest         the caller must change the request; never retried
     │   ├── UnknownApp
     │   ├── UnknownBiz
+    │   ├── UnknownWebhook
     │   ├── BizOffline
     │   ├── WrongTarget        the biz's sync config has no such targets
     │   ├── NotFound           what is named is not there, or not any more
@@ -53,6 +54,12 @@ class UnknownBiz(InvalidRequest):
     """The app has no such biz, and the server does not create bizzes on first use."""
 
     code = "UNKNOWN_BIZ"
+
+
+class UnknownWebhook(InvalidRequest):
+    """The app has no such webhook."""
+
+    code = "UNKNOWN_WEBHOOK"
 
 
 class BizOffline(InvalidRequest):

@@ -85,6 +85,12 @@ class Metrics:
         self.wake_ups_dropped = 0
         self.wake_up_pushes: dict[str, int] = {}
         """Answers of push services, by outcome."""
+        self.webhook_events = 0
+        self.webhook_events_delivered = 0
+        self.webhook_events_lost = 0
+        self.webhook_events_expired = 0
+        self.webhook_posts: dict[int, int] = {}
+        """Requests to receivers of webhooks, by the status of the answer; 0 for none."""
         self.publish_to_ack_s = Histogram(LATENCY_S)
         self.append_s = Histogram(LATENCY_S)
         self.loop_lag_s = Histogram(LATENCY_S)
@@ -136,11 +142,33 @@ _COUNTERS = (
     ("wake_ups", "mobilesync_wake_ups_total", "targets that were woken"),
     ("wake_ups_dropped", "mobilesync_wake_ups_dropped_total", "wake-ups without room to wait"),
     ("oplogs_trimmed", "mobilesync_oplogs_trimmed_total", "oplogs that ended and were removed"),
+    ("webhook_events", "mobilesync_webhook_events_total", "events queued for a webhook"),
+    (
+        "webhook_events_delivered",
+        "mobilesync_webhook_events_delivered_total",
+        "events that a receiver has accepted",
+    ),
+    (
+        "webhook_events_lost",
+        "mobilesync_webhook_events_lost_total",
+        "events for whom a webhook's queue had no room",
+    ),
+    (
+        "webhook_events_expired",
+        "mobilesync_webhook_events_expired_total",
+        "events given up because no receiver took them in time",
+    ),
 )
 _LABELLED = (
     ("closes", "mobilesync_closes_total", "code", "connections closed by the server"),
     ("publishes_refused", "mobilesync_publishes_refused_total", "code", "publish calls refused"),
     ("wake_up_pushes", "mobilesync_wake_up_pushes_total", "outcome", "answers of push services"),
+    (
+        "webhook_posts",
+        "mobilesync_webhook_posts_total",
+        "status",
+        "requests to receivers of webhooks, by the answer; 0 for none",
+    ),
 )
 _HISTOGRAMS = (
     ("publish_to_ack_s", "mobilesync_publish_to_ack_seconds", "from the publish to its ack"),

@@ -129,6 +129,40 @@ class SchedulerOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookOptions:
+    """How events wait for webhooks, and how hard their delivery is tried."""
+
+    queue_max: int = 100_000
+    """Events that wait for one webhook; beyond it new ones are lost, and counted."""
+    age_max_s: float = 3 * 24 * 3600.0
+    """Older events are given up when a delivery fails."""
+    batch_max: int = 100
+    """Events in one request."""
+    batch_bytes: int = 256 * KIB
+    """And about so many bytes; the first event may exceed it alone."""
+    timeout_s: float = 10.0
+    retry_first_s: float = 1.0
+    """The upper bound of the first wait; it doubles each time."""
+    retry_max_s: float = 600.0
+    workers: int = 32
+    """Requests under way at the same time; half of them are for webhooks that answer quickly."""
+    slow_s: float = 2.0
+    """A webhook that takes longer to answer is served by the other half."""
+    tick_s: float = 1.0
+    """How often those whose wait is over are looked for."""
+    plain_loopback: bool = False
+    """Whether receivers on this machine may be without TLS: for development."""
+
+    def __post_init__(self) -> None:
+        assert 0 < self.batch_max <= self.queue_max
+        assert self.batch_bytes > 0
+        assert 0 < self.retry_first_s <= self.retry_max_s < self.age_max_s
+        assert 0 < self.slow_s <= self.timeout_s
+        assert self.tick_s > 0
+        assert self.workers >= 2, "one for the quick, one for the others"
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """All of the engine's knobs."""
 
@@ -137,6 +171,7 @@ class ServiceOptions:
     wake_ups: WakeUpOptions = field(default_factory=WakeUpOptions)
     audit: AuditOptions = field(default_factory=AuditOptions)
     scheduler: SchedulerOptions = field(default_factory=SchedulerOptions)
+    webhooks: WebhookOptions = field(default_factory=WebhookOptions)
     create_biz_on_first_use: bool = False
     pump_workers: int = 4
     tail_bytes: int = 32 * KIB * KIB

@@ -21,15 +21,18 @@ from mobilesync.engine.attendance import Attendance
 from mobilesync.engine.audit import Audit
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.consumption import Consumption
+from mobilesync.engine.courier import Courier
+from mobilesync.engine.delivery import Delivery
 from mobilesync.engine.devices import Devices
 from mobilesync.engine.explain import Explainer
 from mobilesync.engine.feed import Feed
-from mobilesync.engine.happenings import Listener, Nobody
+from mobilesync.engine.happenings import Listener
 from mobilesync.engine.interventions import Interventions
 from mobilesync.engine.login import Authenticator
 from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.offers import Offers
 from mobilesync.engine.options import ServiceOptions
+from mobilesync.engine.outbox import Outbox
 from mobilesync.engine.outcomes import DUE_MAX, Outcomes
 from mobilesync.engine.presence import Presence
 from mobilesync.engine.publisher import Publisher
@@ -45,6 +48,7 @@ from mobilesync.engine.user_check import TICK_S as USER_CHECK_TICK_S
 from mobilesync.engine.user_check import Unasked, UserCheck, UserChecks
 from mobilesync.engine.wake_ups import WakeUps
 from mobilesync.engine.waker import Waker
+from mobilesync.engine.webhooks import Webhooks
 from mobilesync.storage.contract import Store
 
 log = structlog.get_logger(__name__)
@@ -74,21 +78,23 @@ class Service:
         gateways: Mapping[str, Sequence[PushGateway]] | None = None,
         audit: Audit | None = None,
         user_check: UserCheck | None = None,
+        courier: Courier | None = None,
     ) -> None:
-        """`listener` is told what happens; `gateways` are the push services of each app; `audit`
-        is given by who notes in it, too: there is one for one store; `user_check` asks the
-        callbacks of those apps that have one."""
+        """`listener` is told what happens: the outbox, unless given, from where `courier` carries
+        it to the webhooks; without one it waits there. `gateways` are the push services of each
+        app; `audit` is given by who notes in it, too: there is one for one store; `user_check`
+        asks the callbacks of those apps that have one."""
         self.store = store
         self.apps = apps
         self.clock = clock
         self.options = options or ServiceOptions()
         self.metrics = metrics or Metrics()
         self.waker = waker or Waker()
-        self.listener = listener or Nobody()
         create = self.options.create_biz_on_first_use
         self.audit = audit or Audit(store, clock, self.options.audit)
         self.configs = SyncConfigs(store, create_on_first_use=create, audit=self.audit)
-        listener = self.listener
+        self._open_outbox(entropy, courier)
+        listener = self.listener = listener or self.outbox
         size = self.options.session
         tail = Tail(self.options.tail_bytes)
         feed = Feed(store, tail, push_count=size.push_count, push_bytes=size.push_bytes)
@@ -190,9 +196,36 @@ class Service:
         self.configs.on_change(self._config_changed)
         self._add_metrics()
 
+    def _open_outbox(self, entropy: random.Random, courier: Courier | None) -> None:
+        options = self.options.webhooks
+        self.webhooks = Webhooks(
+            self.store,
+            entropy=entropy,
+            plain_loopback=options.plain_loopback,
+            audit=self.audit,
+        )
+        self.outbox = Outbox(
+            self.store, self.webhooks, clock=self.clock, metrics=self.metrics, options=options
+        )
+        self._delivery: Delivery | None = None
+        if courier is not None:
+            self._delivery = Delivery(
+                self.outbox,
+                self.webhooks,
+                courier,
+                clock=self.clock,
+                entropy=entropy,
+                metrics=self.metrics,
+                options=options,
+            )
+
     async def start(self) -> None:
         """Begin to serve. The store must be open."""
         await self.configs.load()
+        await self.webhooks.load()
+        await self.outbox.load()
+        if self._delivery is not None:
+            self._delivery.start()
         await self.replays.load()
         await self.outcomes.load()
         await self.consumption.start()
@@ -225,6 +258,8 @@ class Service:
         await self.user_checks.stop()
         await self.sessions.stop()
         await self.publisher.stop()
+        if self._delivery is not None:
+            await self._delivery.stop()
 
     async def trim(self) -> None:
         """Forget what has ended, step by step, until the store has been gone through once."""
