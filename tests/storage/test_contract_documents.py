@@ -29,6 +29,23 @@ class TestDocuments:
         assert await store.documents("config") == {"shop/é": b""}
         assert await store.documents("conf") == {}
 
+    async def test_one_is_read_as_among_all_of_its_kind(self, maker: Maker) -> None:
+        store = await maker.open()
+        await store.put_documents([Document("k", name, b"old") for name in "abcd"])
+        maker.gate.shut()
+        flying = [Document("k", "a", b"new"), Document("k", "b", None), Document("k", "e", b"new")]
+        call = asyncio.create_task(store.put_documents(flying))
+        await maker.gate.reached()
+        store.note_documents([Document("k", "c", b"noted"), Document("k", "d", None)])
+        for _ in range(2):
+            known = await store.documents("k")
+            for name in "abcdef":
+                assert await store.document("k", name) == known.get(name)
+            maker.gate.open()
+            await call
+        assert known == {"a": b"new", "c": b"noted", "e": b"new"}
+        assert await store.document("j", "a") is None
+
     async def test_last_of_several_in_one_commit_wins(self, maker: Maker) -> None:
         store = await maker.open()
         values = [b"1", None, b"3", b"2", None, b"4"]

@@ -94,13 +94,34 @@ class Service:
         self.audit = audit or Audit(store, clock, self.options.audit)
         self.configs = SyncConfigs(store, create_on_first_use=create, audit=self.audit)
         self._open_outbox(entropy, courier)
-        listener = self.listener = listener or self.outbox
-        size = self.options.session
+        self.listener = listener or self.outbox
+        self._lay_path(authenticator, entropy)
+        self._gather_company(entropy, gateways or {}, user_check or Unasked())
+        self._introduce()
+        self._sweep_number = 0
+        self._lag_due_s = 0.0
+        self._just_woken: dict[str, None] = {}
+        """Apps whose sessions were woken in this turn of the loop."""
+        self._tickers = [
+            Ticker("wheel", self.options.wheel_tick_s, self.sessions.turn_wheel),
+            Ticker("sweep", self.options.sweep_interval_s, self._sweep),
+            Ticker("trim", self.options.trim_interval_s, self.trim),
+            Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
+            Ticker("scheduler", self.options.scheduler.tick_s, self.scheduler.tick),
+            Ticker("user-checks", USER_CHECK_TICK_S, self.user_checks.tick),
+            Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
+            Ticker("audit", self.options.audit.prune_interval_s, self._prune_audit),
+        ]
+        self._add_metrics()
+
+    def _lay_path(self, authenticator: Authenticator, entropy: random.Random) -> None:
+        """What an oplog meets on its way: publisher, sessions, and what they share."""
+        store, clock, size = self.store, self.clock, self.options.session
         tail = Tail(self.options.tail_bytes)
         feed = Feed(store, tail, push_count=size.push_count, push_bytes=size.push_bytes)
         self.devices = Devices(store)
         self.replays = Replays(store)
-        self.outcomes = Outcomes(store, listener)
+        self.outcomes = Outcomes(store, self.listener)
         self.offers = Offers(store, feed, clock, self._append)
         self.attendance = Attendance(
             store, self.configs, self.devices, self.replays, self.offers, clock
@@ -129,7 +150,7 @@ class Service:
         )
         self.publisher = Publisher(
             store,
-            apps,
+            self.apps,
             self.configs,
             self.sessions,
             self.waker,
@@ -142,59 +163,57 @@ class Service:
             limits=self.options.publisher,
             metrics=self.metrics,
         )
+
+    def _gather_company(
+        self,
+        entropy: random.Random,
+        gateways: Mapping[str, Sequence[PushGateway]],
+        user_check: UserCheck,
+    ) -> None:
+        """What stands beside the path: it watches, answers questions, or starts something on it."""
+        store, clock, sessions = self.store, self.clock, self.sessions
         self.consumption = Consumption(store, self.configs, self.devices, clock, self._append)
         self.interventions = Interventions(
             store,
             self.configs,
             self.devices,
             self.replays,
-            self.sessions,
+            sessions,
             self._append,
             clock=clock,
             entropy=entropy,
         )
-        self.explainer = Explainer(
-            store, self.configs, self.devices, self.sessions, self.offers, clock
-        )
+        self.explainer = Explainer(store, self.configs, self.devices, sessions, self.offers, clock)
         self.wake_ups = WakeUps(
-            self.sessions,
+            sessions,
             self.devices,
-            listener,
-            gateways or {},
+            self.listener,
+            gateways,
             clock,
             self.metrics,
             self.options.wake_ups,
         )
-        self.presence = Presence(self.sessions, self.devices, listener, clock)
-        self.attendance.on_arrived += [self.presence.arrived, self.wake_ups.arrived]
-        self.attendance.on_left.append(self.presence.left)
-        self.publisher.on_appended.append(self.wake_ups.appended)
-        self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
+        self.presence = Presence(sessions, self.devices, self.listener, clock)
         self.user_checks = UserChecks(
-            user_check or Unasked(),
-            apps,
+            user_check,
+            self.apps,
             self._judged,
             clock=clock,
             entropy=entropy,
             metrics=self.metrics,
         )
-        self.attendance.on_arrived.append(self.user_checks.ask)
-        self._sweep_number = 0
-        self._lag_due_s = 0.0
-        self._just_woken: dict[str, None] = {}
-        """Apps whose sessions were woken in this turn of the loop."""
-        self._tickers = [
-            Ticker("wheel", self.options.wheel_tick_s, self.sessions.turn_wheel),
-            Ticker("sweep", self.options.sweep_interval_s, self._sweep),
-            Ticker("trim", self.options.trim_interval_s, self.trim),
-            Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
-            Ticker("scheduler", self.options.scheduler.tick_s, self.scheduler.tick),
-            Ticker("user-checks", USER_CHECK_TICK_S, self.user_checks.tick),
-            Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
-            Ticker("audit", self.options.audit.prune_interval_s, self._prune_audit),
-        ]
+
+    def _introduce(self) -> None:
+        """Who is told of what."""
         self.configs.on_change(self._config_changed)
-        self._add_metrics()
+        self.publisher.on_appended.append(self.wake_ups.appended)
+        self.sessions.on_progress += [self.outcomes.progressed, self.consumption.progressed]
+        self.attendance.on_arrived += [
+            self.presence.arrived,
+            self.wake_ups.arrived,
+            self.user_checks.ask,
+        ]
+        self.attendance.on_left.append(self.presence.left)
 
     def _open_outbox(self, entropy: random.Random, courier: Courier | None) -> None:
         options = self.options.webhooks

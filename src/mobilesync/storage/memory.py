@@ -146,13 +146,13 @@ class MemoryStore:
         if self._failed or self._closed:
             return
         self._riders.advance(advances)
-        self._commit_later()
+        self._start_committer(ADVANCE_DELAY_S)
 
     def note_documents(self, documents: Sequence[Document]) -> None:
         if self._failed or self._closed:
             return
         self._riders.note(documents)
-        self._commit_later()
+        self._start_committer(ADVANCE_DELAY_S)
 
     async def points(self, app: str, device: str) -> dict[Channel, SyncPoint]:
         return self._riders.points((app, device))
@@ -220,11 +220,6 @@ class MemoryStore:
         if size and self._queued_bytes and self._queued_bytes + size > self._queue_bytes_max:
             raise Overloaded("the store's queue is full", hint="publish again a little later")
 
-    def _commit_later(self) -> None:
-        if self._riders and self._committer is None and self._advance_timer is None:
-            loop = asyncio.get_running_loop()
-            self._advance_timer = loop.call_later(ADVANCE_DELAY_S, self._start_committer)
-
     async def _commit(
         self,
         drafts: list[tuple[Draft, int, int]],
@@ -239,12 +234,18 @@ class MemoryStore:
         self._start_committer()
         await done
 
-    def _start_committer(self) -> None:
+    def _start_committer(self, delay_s: float = 0.0) -> None:
+        """Have what waits committed; with a delay, only if nothing begins before."""
+        loop = asyncio.get_running_loop()
+        if delay_s:
+            if self._riders and self._committer is None and self._advance_timer is None:
+                self._advance_timer = loop.call_later(delay_s, self._start_committer)
+            return
         if self._advance_timer is not None:
             self._advance_timer.cancel()
             self._advance_timer = None
         if self._committer is None:
-            self._committer = asyncio.get_running_loop().create_task(self._run_committer())
+            self._committer = loop.create_task(self._run_committer())
 
     async def _run_committer(self) -> None:
         try:
