@@ -51,7 +51,9 @@ def test_a_device_that_says_less_begins_a_new_lap_there() -> None:
 
 
 def test_a_device_that_says_nothing_begins_anew() -> None:
-    entry = _entry({}, {CHAT: SyncPoint(NOW, 10, 10), PAY: SyncPoint(NOW, 0, 0)})
+    known = {CHAT: SyncPoint(NOW, 10, 10, restarts=2), PAY: SyncPoint(NOW, 0, 0)}
+    entry = _entry({}, known)
+    assert entry.laps() == {CHAT: 3}
     assert entry.advances() == [Advance(CHAT, "d1", NOW, 0, 0, 1000, restarts=True)]
 
 

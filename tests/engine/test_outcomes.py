@@ -81,6 +81,7 @@ async def test_what_a_device_was_passed_over_it_has_not_processed() -> None:
             "target": ADA,
             "device": "d1",
             "user": "u1",
+            "lap": 0,
             "ids": 0,
         }
 

@@ -37,6 +37,7 @@ class TestDocuments:
         call = asyncio.create_task(store.put_documents(flying))
         await maker.gate.reached()
         store.note_documents([Document("k", "c", b"noted"), Document("k", "d", None)])
+        known: dict[str, bytes] = {}
         for _ in range(2):
             known = await store.documents("k")
             for name in "abcdef":

@@ -38,6 +38,8 @@ class Progress(Struct, frozen=True):
     """What of the newly received the device did not get."""
     passed: tuple[Skip, ...] = ()
     """What of the newly processed the device did not get."""
+    lap: int = 0
+    """How often the point was put back before."""
 
 
 class House(Protocol):
@@ -102,7 +104,7 @@ def take_ack(session: Acking, ack: Ack) -> list[Progress]:
         proof = (cursor.told, tuple(sends), skips, acked.waits)
         advances.append(Advance(channel, session.device, *place, *proof))
         moved = (before, cursor.received, processed_before, cursor.processed)
-        progress.append(Progress(channel, *moved, skips, passed))
+        progress.append(Progress(channel, *moved, skips, passed, cursor.lap))
     _advance(session, advances)
     return progress
 

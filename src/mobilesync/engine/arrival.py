@@ -62,6 +62,13 @@ class Entry:
         """What the record learns from this login."""
         return [*self._said(), *self._unsaid()]
 
+    def laps(self) -> dict[Channel, int]:
+        """In which lap the device is after this login, where that is not the first."""
+        laps = {channel: point.restarts for channel, point in self._arrival.points.items()}
+        for advance in self.advances():
+            laps[advance.channel] = laps.get(advance.channel, 0) + advance.restarts
+        return {channel: lap for channel, lap in laps.items() if lap}
+
     def _resume(self, channel: Channel, point: SyncPoint) -> Resume:
         head = self._heads.get(channel)
         place = resume(point, head, self.lineage)

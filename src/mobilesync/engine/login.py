@@ -220,6 +220,8 @@ class Logins:
         resets = [self._place(session, channel, point, entry) for channel, point in points.items()]
         said = [each for each in resets if each is not None]
         self._store.advance(entry.advances())
+        for channel, lap in entry.laps().items():
+            session.cursors.setdefault(channel, Cursor(0)).lap = lap
         house.metrics.resets += len(said)
         options = house.options
         welcome = m.Welcome(

@@ -107,11 +107,11 @@ class Outcomes:
         biz = channel.biz
         received = _ranges(progress.received_before, progress.received, progress.skipped)
         if received and self._listener.wants(channel.app, "oplog.delivered", biz):
-            data = _moved(session, channel, received)
+            data = _moved(session, progress, received)
             self._listener.put(channel.app, "oplog.delivered", data, biz=biz)
         processed = _ranges(progress.processed_before, progress.processed, progress.passed)
         if processed and self._listener.wants(channel.app, "oplog.processed", biz):
-            data = _moved(session, channel, processed)
+            data = _moved(session, progress, processed)
             self._listener.put(channel.app, "oplog.processed", data, biz=biz)
         waiting = self._waiting.get(channel)
         if waiting:
@@ -217,12 +217,14 @@ def _key(awaited: Awaited) -> str:
     return "\0".join((*awaited.channel, str(awaited.id)))
 
 
-def _moved(session: Session, channel: Channel, ids: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def _moved(session: Session, progress: Progress, ids: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    channel = progress.channel
     return {
         "biz": channel.biz,
         "target": channel.target,
         "device": session.device,
         "user": session.user,
+        "lap": progress.lap,
         "ids": [list(each) for each in ids],
     }
 

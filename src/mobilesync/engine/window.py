@@ -29,6 +29,7 @@ class Cursor:
     """One channel of one session."""
 
     __slots__ = (
+        "lap",
         "passed",
         "processed",
         "pushes",
@@ -48,6 +49,8 @@ class Cursor:
         """Where the device will be when it has what was pushed: the next Push's `after`."""
         self.read = received
         """How far the store was read; above `told` are only oplogs the device must not see."""
+        self.lap = 0
+        """How often the point was put back before."""
         self.start = received
         """Up to here ids were judged before this session, above it in it."""
         self.refused: set[int] | None = None
