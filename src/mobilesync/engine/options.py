@@ -86,6 +86,8 @@ class WakeUpOptions:
 
     delay_s: float = 1.0
     """How long after an append: whoever is just connecting needs no wake-up."""
+    tick_s: float = 0.25
+    """How much later at most: how often is looked whether a wake-up is due."""
     again_after_s: float = 300.0
     """How long a target that was woken is left alone while nobody comes."""
     targets_max: int = 100_000
@@ -94,6 +96,7 @@ class WakeUpOptions:
 
     def __post_init__(self) -> None:
         assert 0 < self.delay_s < self.again_after_s
+        assert self.tick_s > 0
         assert min(self.targets_max, self.queue_max, self.workers) > 0
 
 
@@ -183,8 +186,11 @@ class ServiceOptions:
     trim_interval_s: float = 60.0
     trim_channels: int = 2_000
     """Channels looked at in one step of retention, between which others are served."""
+    lag_interval_s: float = 0.5
+    """How often the loop's lag is measured."""
 
     def __post_init__(self) -> None:
         assert self.pump_workers > 0
         assert min(self.wheel_tick_s, self.sweep_interval_s, self.trim_interval_s) > 0
+        assert self.lag_interval_s > 0
         assert min(self.sweep_slices, self.trim_channels) > 0

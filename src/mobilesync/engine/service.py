@@ -54,8 +54,6 @@ from mobilesync.storage.contract import Store
 log = structlog.get_logger(__name__)
 
 DRAIN_STEP_S = 0.1
-LAG_INTERVAL_S = 0.5
-WAKE_UP_TICK_S = 0.25
 TRIM_STEPS_MAX = 1_000
 """Steps of retention in one tick; what is left waits for the next."""
 
@@ -106,10 +104,10 @@ class Service:
             Ticker("wheel", self.options.wheel_tick_s, self.sessions.turn_wheel),
             Ticker("sweep", self.options.sweep_interval_s, self._sweep),
             Ticker("trim", self.options.trim_interval_s, self.trim),
-            Ticker("wake-ups", WAKE_UP_TICK_S, self.wake_ups.wake_due),
+            Ticker("wake-ups", self.options.wake_ups.tick_s, self.wake_ups.wake_due),
             Ticker("scheduler", self.options.scheduler.tick_s, self.scheduler.tick),
             Ticker("user-checks", USER_CHECK_TICK_S, self.user_checks.tick),
-            Ticker("lag", LAG_INTERVAL_S, self._measure_lag),
+            Ticker("lag", self.options.lag_interval_s, self._measure_lag),
             Ticker("audit", self.options.audit.prune_interval_s, self._prune_audit),
         ]
         self._add_metrics()
@@ -252,7 +250,7 @@ class Service:
         self.presence.start(self.apps.names())
         await self.scheduler.load()
         self.sessions.pump.start(self.options.pump_workers)
-        self._lag_due_s = self.clock.monotonic_s() + LAG_INTERVAL_S
+        self._lag_due_s = self.clock.monotonic_s() + self.options.lag_interval_s
         for ticker in self._tickers:
             ticker.start()
 
@@ -317,7 +315,7 @@ class Service:
     async def _measure_lag(self) -> None:
         now_s = self.clock.monotonic_s()
         self.metrics.loop_lag_s.observe(max(0.0, now_s - self._lag_due_s))
-        self._lag_due_s = now_s + LAG_INTERVAL_S
+        self._lag_due_s = now_s + self.options.lag_interval_s
 
     def _config_changed(self, app: str, config: SyncConfig | None) -> None:
         # Only what was withheld before can be news; going offline is none.

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 
 from mobilesync.client.options import ClientOptions
 from mobilesync.domain.sync_config import DAY_S, SyncConfig
-from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
+from mobilesync.engine.options import (
+    PublisherLimits,
+    SchedulerOptions,
+    ServiceOptions,
+    SessionOptions,
+    WakeUpOptions,
+)
 
 FAULT_KINDS = (
     "server_kill", "server_kill_at_sync", "server_kill_at_step", "power_cut", "disk_full",
@@ -130,6 +136,10 @@ def _service(rng: random.Random) -> ServiceOptions:
         sweep_slices=5,
         trim_interval_s=rng.choice((5.0, 30.0)),
         trim_channels=rng.choice((2, 2000)),
+        # What ticks without being judged costs most of a run's time.
+        wake_ups=WakeUpOptions(tick_s=10.0),
+        scheduler=SchedulerOptions(tick_s=1.0),
+        lag_interval_s=10.0,
     )
 
 

@@ -81,6 +81,13 @@ def test_what_nobody_published_is_held() -> None:
     assert len(findings(tale)) == 1
 
 
+def test_what_the_service_appended_itself_is_held() -> None:
+    tale = Tale()
+    tale.hold({1: "mobilesync:offer:0:1"}, ALL)
+    tale.held_all()
+    assert not findings(tale)
+
+
 def test_a_hole_in_the_middle() -> None:
     tale = Tale()
     for message_id in ("m1", "m2", "m3"):
