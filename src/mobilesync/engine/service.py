@@ -22,8 +22,10 @@ from mobilesync.engine.audit import Audit
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.consumption import Consumption
 from mobilesync.engine.devices import Devices
+from mobilesync.engine.evidence import Evidence
 from mobilesync.engine.explain import Explainer
 from mobilesync.engine.feed import Feed
+from mobilesync.engine.forecast import Forecasts
 from mobilesync.engine.happenings import Listener, Nobody
 from mobilesync.engine.interventions import Interventions
 from mobilesync.engine.login import Authenticator
@@ -34,6 +36,7 @@ from mobilesync.engine.outcomes import DUE_MAX, Outcomes
 from mobilesync.engine.presence import Presence
 from mobilesync.engine.publisher import Publisher
 from mobilesync.engine.push_gateway import PushGateway
+from mobilesync.engine.receivers import Receivers
 from mobilesync.engine.replays import Replays
 from mobilesync.engine.scheduler import Scheduler
 from mobilesync.engine.session import Session
@@ -147,8 +150,11 @@ class Service:
             clock=clock,
             entropy=entropy,
         )
-        self.explainer = Explainer(
-            store, self.configs, self.devices, self.sessions, self.offers, clock
+        receivers = Receivers(self.devices)
+        evidence = Evidence(store, self.configs, self.devices, self.sessions, self.offers)
+        self.explainer = Explainer(store, evidence, receivers, self.scheduler, clock)
+        self.forecasts = Forecasts(
+            store, self.publisher, self.scheduler, receivers, self.sessions, self.configs, clock
         )
         self.wake_ups = WakeUps(
             self.sessions,
