@@ -7,6 +7,7 @@ Push, and it is not counted as delivered.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -24,6 +25,8 @@ ATTRIBUTES_MAX = 8
 ATTRIBUTE_VALUES_MAX = 100
 USER_NUMBER_MAX = 2**63 - 1
 SALT_CHARS_MAX = 64
+VERSIONS_KEPT = 1_024
+"""Versions that are parsed once: the same few are judged for every device, at 6 us each."""
 _BUCKETS = 10_000
 """A rollout counts in hundredths of a percent."""
 
@@ -116,13 +119,20 @@ class Conditions(Struct, frozen=True, array_like=True, omit_defaults=True):
         return self.user_number_min <= int(user) <= high
 
     def _admits_version(self, text: str) -> bool:
-        try:
-            version = AppVersion(text)
-        except InvalidRequest:
+        version = _version(text)
+        if version is None:
             return False
-        if self.app_version_min and version < AppVersion(self.app_version_min):
-            return False
-        return not (self.app_version_max and version > AppVersion(self.app_version_max))
+        low, high = _version(self.app_version_min), _version(self.app_version_max)
+        return (low is None or version >= low) and (high is None or version <= high)
+
+
+@lru_cache(VERSIONS_KEPT)
+def _version(text: str) -> AppVersion | None:
+    """None for what is no version; bounds were checked when the oplog was published."""
+    try:
+        return AppVersion(text)
+    except InvalidRequest:
+        return None
 
 
 def conditions(

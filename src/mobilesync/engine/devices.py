@@ -60,10 +60,12 @@ class Devices:
         found = await self._store.documents(KIND, begin, app + _AFTER, count_max)
         return [_decode(value) for value in found.values()]
 
-    async def of_user(self, app: str, user: str, count_max: int) -> list[str]:
-        """The ids of up to `count_max` devices on which `user` has been logged in."""
-        begin = f"{app}{_END}{user}"
-        found = await self._store.documents(USER_KIND, begin + _END, begin + _AFTER, count_max)
+    async def of_user(self, app: str, user: str, count_max: int, after: str = "") -> list[str]:
+        """The ids of up to `count_max` devices on which `user` has been logged in, above `after`,
+        in their order."""
+        pairs = f"{app}{_END}{user}"
+        begin = f"{pairs}{_END}{after}{_END}" if after else pairs + _END
+        found = await self._store.documents(USER_KIND, begin, pairs + _AFTER, count_max)
         return [key.rpartition(_END)[2] for key in found]
 
     def note(self, app: str, known: KnownDevice, *, new_user: bool) -> None:

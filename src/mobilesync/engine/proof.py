@@ -2,10 +2,11 @@
 
 Strategy: a sync point's steps are in the order in which they were made, lap by lap. The last step
 that covers the id has the last word: it says whether the device was passed over, and when the push
-left and was saved. The first step of that lap, from there on, whose processed id reaches it, says
-when its handler was done.
+left and was saved. The first step from there on whose processed id reaches it says when its handler
+was done. Most proofs are complete after a few steps, so only few are read first.
 
-Limit: of a channel with more than STEPS_MAX steps above the trimmed ids, the oldest count.
+Limits: of a channel with more than STEPS_MAX steps above the trimmed ids, the oldest count. What is
+trimmed has no proof: a later step may cover its id without knowing that the device never got it.
 """
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from mobilesync.domain.reasons import Reason
 from mobilesync.domain.sync_point import Advance, SyncPoint
 from mobilesync.storage.contract import Store
 
+FIRST_STEPS = 32
 STEPS_MAX = 10_000
 
 
@@ -30,6 +32,13 @@ class Proof(Struct, frozen=True):
     is_current: bool = True
     """False when the sync point was put back since: what is proven happened, and may happen
     again."""
+    lap: int = 0
+    """In which pass of the sync point it happened."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no later step of the same lap can add to it."""
+        return bool(self.processed_at_ms) or self.skipped is not None
 
 
 class Proofs:
@@ -42,6 +51,11 @@ class Proofs:
         self, channel: Channel, owner: str, oplog_id: int, point: SyncPoint | None
     ) -> Proof:
         """The proof for `oplog_id`; `point` is the owner's sync point. Raises StoreUnavailable."""
+        first = await self._store.journal(channel, owner, oplog_id - 1, FIRST_STEPS)
+        proof = prove(first, oplog_id, point)
+        is_last_lap = point is not None and point.restarts == proof.lap
+        if len(first) < FIRST_STEPS or (proof.is_final and is_last_lap):
+            return proof
         steps = await self._store.journal(channel, owner, oplog_id - 1, STEPS_MAX)
         return prove(steps, oplog_id, point)
 
@@ -52,20 +66,23 @@ def prove(steps: list[Advance], oplog_id: int, point: SyncPoint | None) -> Proof
     last: Advance | None = None
     processed_at_ms = 0
     for step in steps:
-        sent_at_ms = _sent_at_ms(step, oplog_id) or sent_at_ms
-        if step.before < oplog_id <= step.received:
-            last, processed_at_ms = step, 0
-        if last is not None and step.lap == last.lap and step.processed >= oplog_id:
+        # What a step says of sends is about the ids above those that the device had before.
+        if step.before < oplog_id:
+            sent_at_ms = _sent_at_ms(step, oplog_id) or sent_at_ms
+            if oplog_id <= step.received:
+                last, processed_at_ms = step, 0
+        if last is not None and step.processed >= oplog_id:
             processed_at_ms = processed_at_ms or step.at_ms
     is_current = point is None or point.received >= oplog_id
     if last is None:
         return Proof(sent_at_ms, is_current=is_current)
     for skip in last.skips:
         if skip.first <= oplog_id <= skip.last:
+            reason = Reason(skip.reason)
             return Proof(
-                skipped=Reason(skip.reason), skipped_at_ms=last.at_ms, is_current=is_current
+                skipped=reason, skipped_at_ms=last.at_ms, is_current=is_current, lap=last.lap
             )
-    return Proof(sent_at_ms, last.at_ms, processed_at_ms, is_current=is_current)
+    return Proof(sent_at_ms, last.at_ms, processed_at_ms, is_current=is_current, lap=last.lap)
 
 
 def _sent_at_ms(step: Advance, oplog_id: int) -> int:

@@ -93,7 +93,7 @@ class Published(Struct, frozen=True):
     """It is kept, and appended when it is due."""
 
 
-class _Checked(Struct, frozen=True):
+class Checked(Struct, frozen=True):
     """One item of a call that may be carried out."""
 
     draft: Draft
@@ -177,6 +177,19 @@ class Publisher:
             refused[error.code] = refused.get(error.code, 0) + 1
             raise
 
+    def check(self, app: str, publication: Publication) -> Checked:
+        """What a publish of `publication` would store, or send. Nothing happens.
+
+        Raises UnknownApp, InvalidRequest, TooLarge and Overloaded as it would.
+        """
+        self._apps.get(check_app(app))
+        self._check_size([publication])
+        try:
+            [checked] = self._check_items(app, [publication])
+        except InvalidBatch as error:
+            raise error.items[0][1] from None
+        return checked
+
     async def append(self, drafts: Sequence[Draft]) -> list[Appended]:
         """Store drafts that the service itself makes, or that were checked before, and wake who
         waits. Raises what `Store.append` raises."""
@@ -235,8 +248,8 @@ class Publisher:
             hint = f"the app may publish {limits.rate_per_s:g} oplogs per second"
             raise Overloaded("too many publishes", retry_after_s=wait_s, hint=hint)
 
-    def _check_items(self, app: str, publications: Sequence[Publication]) -> list[_Checked]:
-        checked: list[_Checked] = []
+    def _check_items(self, app: str, publications: Sequence[Publication]) -> list[Checked]:
+        checked: list[Checked] = []
         wrong: list[tuple[int, InvalidRequest]] = []
         now_ms = self._clock.wall_ms()
         for index, item in enumerate(publications):
@@ -244,7 +257,7 @@ class Publisher:
                 config = self._configs.first_use(app, check_biz(item.biz))
                 due_ms = _due_ms(config, item, now_ms)
                 draft = self._draft(app, config, item, due_ms or now_ms)
-                checked.append(_Checked(draft, due_ms, not config.persistent))
+                checked.append(Checked(draft, due_ms, not config.persistent))
             except InvalidRequest as error:
                 wrong.append((index, error))
         if wrong:
@@ -294,7 +307,7 @@ class Publisher:
             self._outcomes.check_callback(app, target, item.callback)
         return Details(item.key, item.callback)
 
-    async def _schedule(self, checked: Sequence[_Checked]) -> list[Published]:
+    async def _schedule(self, checked: Sequence[Checked]) -> list[Published]:
         """Have the scheduler keep what is not due; answer for each of those."""
         later = [each for each in checked if each.due_ms]
         if not later:

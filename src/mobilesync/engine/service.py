@@ -24,8 +24,10 @@ from mobilesync.engine.consumption import Consumption
 from mobilesync.engine.courier import Courier
 from mobilesync.engine.delivery import Delivery
 from mobilesync.engine.devices import Devices
+from mobilesync.engine.evidence import Evidence
 from mobilesync.engine.explain import Explainer
 from mobilesync.engine.feed import Feed
+from mobilesync.engine.forecast import Forecasts
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.interventions import Interventions
 from mobilesync.engine.login import Authenticator
@@ -37,6 +39,7 @@ from mobilesync.engine.outcomes import DUE_MAX, Outcomes
 from mobilesync.engine.presence import Presence
 from mobilesync.engine.publisher import Publisher
 from mobilesync.engine.push_gateway import PushGateway
+from mobilesync.engine.receivers import Receivers
 from mobilesync.engine.replays import Replays
 from mobilesync.engine.scheduler import Scheduler
 from mobilesync.engine.session import Session
@@ -181,7 +184,12 @@ class Service:
             clock=clock,
             entropy=entropy,
         )
-        self.explainer = Explainer(store, self.configs, self.devices, sessions, self.offers, clock)
+        receivers = Receivers(self.devices)
+        evidence = Evidence(store, self.configs, self.devices, sessions, self.offers)
+        self.explainer = Explainer(store, evidence, receivers, self.scheduler, clock)
+        self.forecasts = Forecasts(
+            store, self.publisher, self.scheduler, receivers, sessions, self.configs, clock
+        )
         self.wake_ups = WakeUps(
             sessions,
             self.devices,
