@@ -13,6 +13,7 @@ from mobilesync.domain.names import (
     OWNER_BYTES_MAX,
     check_app,
     check_biz,
+    check_key,
     check_message_id,
     check_owner,
 )
@@ -23,6 +24,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
     "user": lambda name: check_owner(name, "user"),
     "device": lambda name: check_owner(name, "device"),
     "message_id": check_message_id,
+    "key": check_key,
 }
 ANY_TEXT = st.text(st.characters(), max_size=140)
 
@@ -42,7 +44,7 @@ def test_any_text_is_safe_afterwards_or_refused(kind: str, name: str) -> None:
         assert name.isprintable() or not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name)
 
 
-@pytest.mark.parametrize("kind", ["user", "device", "message_id"])
+@pytest.mark.parametrize("kind", ["user", "device", "message_id", "key"])
 @pytest.mark.parametrize("letter", ["x", "é", "日", "\U0001f642"])
 def test_the_bound_is_in_bytes(kind: str, letter: str) -> None:
     most = 128 // len(letter.encode())

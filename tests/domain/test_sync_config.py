@@ -61,6 +61,7 @@ def test_the_defaults_are_the_widest_rules() -> None:
     assert (config.multi_device, config.user_check) == (True, False)
     assert (config.repush_threshold, config.priority) == (0, 0)
     assert not config.has_user_points
+    assert config.is_open
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,8 @@ def test_rules_that_go_together(rules: dict[str, Any]) -> None:
     config = SyncConfig(biz="CHAT", **rules)
     assert check_sync_config(config) is config
     assert config.has_user_points is (rules.get("multi_device") is False)
+    closing = {"status", "user_check", "multi_device"} & {*rules}
+    assert config.is_open is (not closing and rules.get("target_kind") != "user")
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def move(
     epoch: int = NEW,
     *,
     sent: int = 0,
-    waits: int = 0,
+    waits: int = -1,
     restarts: bool = False,
     skips: tuple[Skip, ...] = (),
 ) -> Advance:
@@ -321,8 +321,9 @@ class TestAdvanced:
         new = after(old, move(5, 3, waits=2))
         assert new == SyncPoint(NEW, 5, 3, 0, 0, 2)
         assert not is_step(old, new)
-        assert after(new, move(5, 4)).waits == 0
-        assert after(new, move(5, 4, waits=-1)).waits == 2, "Hello does not say"
+        assert after(new, move(5, 4)).waits == 2, "it did not say"
+        assert after(new, move(5, 4, waits=0)).waits == 0
+        assert after(new, move(5, 5)).waits == 0, "there is none after it"
 
     def test_a_late_ack_does_not_say_what_it_waits_for(self) -> None:
         old = SyncPoint(NEW, 5, 3, 0, 0, 2)

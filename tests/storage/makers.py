@@ -198,7 +198,8 @@ class EmbeddedMaker:
     async def crash(self, survives: float) -> Store:
         self._restores += 1
         left = self._folder / f"store-{self._restores}"
-        # The loop stands still, and the writer's thread at the gate.
+        # The loop stands still, and the writer's thread at the gate. Nor is there a compaction
+        # yet, which would take files away: a test opens its store only a few times.
         shutil.copytree(self._path, left)
         for name, size in self._log_sizes().items():
             durable = self._synced.get(name, 0)

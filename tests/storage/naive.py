@@ -150,6 +150,7 @@ class Naive:
             if skip.reason in OFFERED_AGAIN:
                 refused = max(refused, skip.last)
         sent = sent if sent > received else 0
+        waits = waits if processed < received else 0
         point = SyncPoint(advance.epoch, received, processed, sent, lap, waits, refused)
         self.points[place] = point
         steps = self.journal.setdefault(place, [])

@@ -63,7 +63,7 @@ MOVES = st.builds(
     st.integers(0, 14),
     st.lists(st.builds(Sent, IDS, IDS), max_size=2).map(tuple),
     st.lists(st.builds(Skip, IDS, IDS, st.sampled_from(Reason)), max_size=2).map(tuple),
-    st.integers(0, 2),
+    st.integers(-1, 2),
     st.sampled_from([False, False, False, True]),
 )
 """Still without its epoch."""
@@ -179,6 +179,7 @@ class StoreMachine(RuleBasedStateMachine):
                 elif how == "note":
                     self.store.note_documents([Document("kind", key, value)])
                     assert (await self.store.documents("kind")).get(key) == value
+                    assert await self.store.document("kind", key) == value
                 elif calls:
                     await calls[-1]
             await asyncio.gather(*calls)
@@ -201,6 +202,8 @@ class StoreMachine(RuleBasedStateMachine):
             if begin <= key and (not end or key < end)
         ]
         assert list(found.items()) == expected[: count_max or None]
+        one = self.run(self.store.document("kind", begin))
+        assert one == self.naive.documents.get(begin)
 
     @rule()
     def reopen(self) -> None:

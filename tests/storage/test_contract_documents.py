@@ -55,20 +55,18 @@ class TestDocuments:
         )
         assert await store.documents("k") == {"a": b"4"}
 
-    async def test_are_put_together_or_not_at_all(self, maker: Maker) -> None:
+    @pytest.mark.parametrize("survives", [0.0, 0.5, 1.0])
+    async def test_are_put_together_or_not_at_all(self, maker: Maker, survives: float) -> None:
         store = await maker.open()
         await store.put_documents([Document("k", "old", b"1")])
         several = [Document("k", "old", None), Document("k", "a", b"1"), Document("j", "b", b"2")]
-        for survives in (0.0, 0.5, 1.0):
-            maker.gate.shut()
-            call = asyncio.create_task(store.put_documents(several))
-            await maker.gate.reached()
-            store = await maker.crash(survives)
-            call.cancel()
-            found = await store.documents("k"), await store.documents("j")
-            assert found in (({"old": b"1"}, {}), ({"a": b"1"}, {"b": b"2"}))
-            await store.put_documents([Document("k", "old", b"1"), Document("k", "a", None)])
-            await store.put_documents([Document("j", "b", None)])
+        maker.gate.shut()
+        call = asyncio.create_task(store.put_documents(several))
+        await maker.gate.reached()
+        store = await maker.crash(survives)
+        call.cancel()
+        found = await store.documents("k"), await store.documents("j")
+        assert found in (({"old": b"1"}, {}), ({"a": b"1"}, {"b": b"2"}))
 
     async def test_of_none_commits_what_rides_along(self, maker: Maker) -> None:
         store = await maker.open()
@@ -169,28 +167,30 @@ class TestNotes:
         store = await maker.open()
         assert await store.documents("k") == {"a": b"2", "c": b"3"}
 
-    async def test_ride_with_the_advances_of_their_turn(self, maker: Maker) -> None:
+    @pytest.mark.parametrize("survives", [0.0, 0.4, 1.0])
+    @pytest.mark.parametrize("first", ["note", "advance"])
+    @pytest.mark.parametrize("with_append", [True, False])
+    async def test_ride_with_the_advances_of_their_turn(
+        self, maker: Maker, survives: float, first: str, with_append: bool
+    ) -> None:
         """Both, or neither: whichever was called first, and whatever commit takes them."""
         store = await maker.open()
-        epoch = store.lineage[-1]
-        for survives in (0.0, 0.4, 1.0):
-            for note_first in (True, False):
-                for with_append in (True, False):
-                    await store.put_documents([Document("k", "a", None)])
-                    known = len(await store.journal(CHAT, "phone", 0, 100))
-                    maker.gate.shut()
-                    if note_first:
-                        store.note_documents([Document("k", "a", b"1")])
-                    store.advance([step(epoch, known + 1)])
-                    if not note_first:
-                        store.note_documents([Document("k", "a", b"1")])
-                    call = asyncio.create_task(store.append([draft("m")])) if with_append else None
-                    await maker.gate.reached()
-                    store = await maker.crash(survives)
-                    if call is not None:
-                        call.cancel()
-                    moved = len(await store.journal(CHAT, "phone", 0, 100)) > known
-                    assert bool(await store.documents("k")) is moved
+        advance = step(store.lineage[-1], 1)
+        await store.append([draft("old")])
+        maker.gate.shut()
+        if first == "advance":
+            store.advance([advance])
+        store.note_documents([Document("k", "a", b"1")])
+        if first == "note":
+            store.advance([advance])
+        call = asyncio.create_task(store.append([draft("new")])) if with_append else None
+        await maker.gate.reached()
+        store = await maker.crash(survives)
+        if call is not None:
+            call.cancel()
+        moved = len(await store.journal(CHAT, "phone", 0, 10)) == 1
+        assert bool(await store.documents("k")) is moved
+        assert bool(await store.points("shop", "phone")) is moved
 
     async def test_are_committed_soon_if_nothing_else_is(self, maker: Maker) -> None:
         store = await maker.open()

@@ -14,7 +14,9 @@ def note(value: bytes | None, key: str = "a") -> list[Document]:
 
 
 def shown(riders: Riders) -> bytes | None:
-    return riders.documents("k", "", "", 0).get("a")
+    value = riders.documents("k", "", "", 0).get("a")
+    assert riders.document(("k", "a")) == value
+    return value
 
 
 def test_nothing_rides_at_first_or_after_it_landed() -> None:

@@ -119,19 +119,14 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
     if era is None:
         return None
     received, processed, sent = advance.received, advance.processed, advance.sent
-    waits = advance.waits
-    if waits < 0:
-        waits = old.waits if old is not None and not advance.restarts else 0
     restarts = old.restarts if old is not None else 0
     if advance.restarts:
         restarts += 1
     elif old is not None and eras[old.epoch] > era:
         return None
     elif old is not None and old.epoch == advance.epoch:
-        if processed < old.processed:
-            # It speaks of an oplog that is processed by now.
-            processed, waits = old.processed, old.waits
         received = max(received, old.received)
+        processed = max(processed, old.processed)
         sent = max(sent, old.sent)
     undone = (skip.last for skip in advance.skips if skip.reason in OFFERED_AGAIN)
     point = SyncPoint(
@@ -140,10 +135,18 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
         processed,
         sent if sent > received else 0,
         restarts,
-        waits,
+        _waits(old, advance) if processed < received else 0,
         max(undone, default=0) if old is None else max(old.refused, *undone, 0),
     )
     return None if point == old else point
+
+
+def _waits(old: SyncPoint | None, advance: Advance) -> int:
+    if old is None or advance.restarts:
+        return max(advance.waits, 0)
+    # A late ack speaks of an oplog that is processed by now.
+    is_late = old.epoch == advance.epoch and advance.processed < old.processed
+    return old.waits if advance.waits < 0 or is_late else advance.waits
 
 
 def is_step(old: SyncPoint | None, new: SyncPoint) -> bool:

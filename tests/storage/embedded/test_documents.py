@@ -50,7 +50,9 @@ class Commits:
             self.settle()
 
     def shown(self, key: str = "a") -> bytes | None:
-        return self.documents.select("k", "", "", 0).get(key)
+        value = self.documents.select("k", "", "", 0).get(key)
+        assert self.documents.get("k", key) == value
+        return value
 
 
 @pytest.fixture
