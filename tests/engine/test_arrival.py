@@ -4,7 +4,16 @@ import pytest
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.reasons import Reason
-from mobilesync.domain.sync_point import Advance, Head, Resume, Skip, SyncPoint
+from mobilesync.domain.sync_point import (
+    Advance,
+    Fork,
+    Head,
+    Resume,
+    Skip,
+    SyncPoint,
+    advanced,
+    step_to,
+)
 from mobilesync.engine.arrival import Arrival, Entry, gaps
 from mobilesync.engine.replays import Replay
 from mobilesync.protocol.codes import ResetReason
@@ -114,3 +123,29 @@ def test_gaps_are_where_more_is_said_than_recorded() -> None:
     assert gaps(said, arrival, NOW) == {CHAT: (10, 12)}
     assert gaps(said, Arrival("d1"), NOW) == {CHAT: (0, 12), PAY: (0, 9)}
     assert gaps({CHAT: SyncPoint(OLD, 12)}, Arrival("d1"), NOW) == {}
+
+
+class TestResets:
+    """What a Reset says goes into the record, so that the next step covers what it should."""
+
+    def test_after_a_restore_the_record_goes_on_at_the_fork(self) -> None:
+        head = Head(20, NOW, forks=(Fork(OLD, 6),))
+        known = {CHAT: SyncPoint(OLD, 10, 10)}
+        entry = _entry({CHAT: SyncPoint(OLD, 10, 9)}, known, head=head)
+        assert entry.place(CHAT) == Resume(6, ResetReason.RESTORED)
+        [advance] = entry.advances()
+        assert advance == Advance(CHAT, "d1", NOW, 6, 6, 1000)
+        point = advanced(known[CHAT], advance, {OLD: 0, NOW: 1})
+        assert point is not None
+        assert step_to(known[CHAT], point, advance).before == 6
+
+    def test_a_store_of_strangers_begins_a_lap(self) -> None:
+        entry = _entry({CHAT: SyncPoint(99, 10, 9)}, {CHAT: SyncPoint(NOW, 8, 8)})
+        assert entry.place(CHAT) == Resume(0, ResetReason.FOREIGN)
+        assert entry.advances() == [Advance(CHAT, "d1", NOW, 0, 0, 1000, restarts=True)]
+
+    def test_what_was_trimmed_is_told_by_the_ack(self) -> None:
+        head = Head(20, NOW, floor=15, trimmed=15)
+        entry = _entry({CHAT: SyncPoint(NOW, 4, 4)}, {CHAT: SyncPoint(NOW, 4, 4)}, head=head)
+        assert entry.place(CHAT) == Resume(15, ResetReason.TRIMMED)
+        assert entry.advances() == []

@@ -99,17 +99,21 @@ class Entry:
             place = self._places[channel]
             processed = min(point.processed, place.cursor)
             at = (channel, self._arrival.device, epoch, place.cursor, processed, self._now_ms)
-            known = self._arrival.points.get(channel)
-            if place.reset is ResetReason.REWOUND or (
-                place.reset is None
-                and known is not None
-                and known.epoch == epoch
-                and known.received > place.cursor
-            ):
+            if self._goes_back(place, self._arrival.points.get(channel)):
                 yield Advance(*at, restarts=True)
-            elif place.reset in (None, ResetReason.RENAMED):
-                # Hello is an ack: what died with the last link is said again here.
+            elif place.reset is not ResetReason.TRIMMED:
+                # Hello is an ack: what died with the last link is said again here. And what a
+                # Reset says is so once the device has it; until then it says the same again.
                 yield Advance(*at, skips=self._arrival.recovered.get(channel, ()))
+
+    def _goes_back(self, place: Resume, known: SyncPoint | None) -> bool:
+        """Whether the device goes on before where the record says that it was."""
+        if place.reset is ResetReason.REWOUND:
+            return True
+        if known is None or known.received <= place.cursor:
+            return False
+        is_same = place.reset is None and known.epoch == self.lineage[-1]
+        return is_same or place.reset is ResetReason.FOREIGN
 
     def _unsaid(self) -> Iterator[Advance]:
         """A point on record that the device does not name is lost: it begins anew."""
