@@ -70,7 +70,9 @@ class Order(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     ] = None
     app_id: str = ""
     workspace_id: str = ""
-    tenant_id: Annotated[str, Meta(description="ignored: the instanceId names the app")] = ""
+    account: Annotated[str, Meta(description="ignored: the instanceId names the app")] = (
+        msgspec.field(name="tenantId", default="")
+    )
     ext_attr_str: Annotated[str, Meta(description=_REFUSED)] = ""
     biz_tag: Annotated[str, Meta(description=_REFUSED)] = ""
     client_app: Annotated[str, Meta(description=_REFUSED)] = ""
