@@ -15,7 +15,7 @@ from mobilesync.engine.service import Service
 from mobilesync.protocol.limits import BIZZES_MAX
 from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import Caller, assert_error
-from tests.api.test_inspection import online
+from tests.api.phone import Phone
 
 APP = "/v1/apps/demo"
 PLAN, APPLY = f"{APP}/config/plan", f"{APP}/config/apply"
@@ -29,7 +29,7 @@ def _actions(answer: httpx.Response) -> dict[str, str]:
 async def test_a_plan_says_what_changes_and_changes_nothing(
     caller: Caller, service: Service, store: MemoryStore
 ) -> None:
-    await online(service, "d1")
+    await Phone.online(service, "d1")
     commits = store.stats().commits
     body = {
         "bizzes": [

@@ -1,6 +1,7 @@
 """Orders of MSS: the same names, the same meaning, or a clear refusal."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -12,8 +13,11 @@ from mobilesync.api.keys import ApiKeys
 from mobilesync.api.mss import ORDER_BYTES_MAX, GlobalOrder, OrderBody, app_of_instance
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import TooLarge
+from mobilesync.domain.sync_config import SyncConfig
+from mobilesync.engine.service import Service
 from mobilesync.storage.disk import Disk
 from tests.api.fakes import Caller, FakeClock, assert_error
+from tests.api.phone import Phone
 
 SINGLE = "/webapi/sync/single?instanceId=PROD_ONEX570DA89211721"
 GLOBAL = "/webapi/sync/global?instanceId=PROD_ONEX570DA89211721"
@@ -62,7 +66,7 @@ async def test_an_order_for_everyone(caller: Caller, disk: Disk) -> None:
     assert_mss_error(await caller.post(GLOBAL, ORDER), "INVALID_REQUEST")
 
 
-async def test_every_member_in_both_spellings(caller: Caller, disk: Disk) -> None:
+async def test_every_member_in_every_spelling(caller: Caller, disk: Disk) -> None:
     order = ORDER | {
         "osType": "iOS",
         "appMinVersion": "0.0.0.0",
@@ -75,6 +79,9 @@ async def test_every_member_in_both_spellings(caller: Caller, disk: Disk) -> Non
         "uids": "",
         "minUid": None,
         "checkOnline": False,
+        "tenantId": "T1",
+        "bizTag": "",
+        "immediateSync": True,
     }
     assert (await caller.post(SINGLE, order)).status_code == 200
     pascal = {name[0].upper() + name[1:]: value for name, value in order.items()}
@@ -84,12 +91,76 @@ async def test_every_member_in_both_spellings(caller: Caller, disk: Disk) -> Non
     nameless = order | {"thirdMsgId": "t3"}
     assert (await caller.post("/webapi/sync/single", nameless)).status_code == 200
     oplogs = disk.oplogs[Channel("demo", "CHAT", "user:42")]
-    assert len(oplogs) == 3
+    # And as Alipay's own API spells them.
+    snakes = {
+        re.sub("([A-Z])", lambda x: f"_{x[1].lower()}", name): each for name, each in order.items()
+    }
+    snakes["valid_start"] = snakes.pop("valid_time_start")
+    snakes["valid_end"] = snakes.pop("valid_time_end")
+    assert (await caller.post(SINGLE, snakes | {"third_msg_id": "t4"})).status_code == 200
+    assert len(oplogs) == 4
     for oplog in oplogs:
         assert oplog.expires_at_ms == (NOW_S + 60) * 1000
         assert oplog.conditions is not None
         assert oplog.conditions.os == ("ios",)
         assert oplog.conditions.app_version_max == "100.100.100.100"
+
+
+async def test_an_order_for_some_of_everyone(caller: Caller, disk: Disk) -> None:
+    order = FOR_ALL | {"uids": "41, 42,", "minUid": 10, "maxUid": "99"}
+    assert (await caller.post(GLOBAL, order)).status_code == 200
+    (oplog,) = disk.oplogs[Channel("demo", "CHAT", "everyone")]
+    assert oplog.conditions is not None
+    assert oplog.conditions.users == ("41", "42")
+    assert (oplog.conditions.user_number_min, oplog.conditions.user_number_max) == (10, 99)
+
+
+async def test_an_order_that_is_valid_only_later_is_scheduled(
+    caller: Caller, disk: Disk, service: Service
+) -> None:
+    order = ORDER | {"validTimeStart": NOW_S + 3600}
+    document = (await caller.post(SINGLE, order)).json()
+    assert (document["success"], document["resultCode"]) == (True, "OK")
+    assert (document["resultMsg"], document["oplogId"]) == ("scheduled", 0)
+    assert not disk.oplogs
+    waiting = await service.scheduler.find(Channel("demo", "CHAT", "user:42"), "t1")
+    assert waiting is not None
+    assert waiting.due_ms == (NOW_S + 3600) * 1000
+    again = (await caller.post(SINGLE, order)).json()
+    assert again["resultCode"] == "DUPLICATED_BIZ_ID"
+
+
+async def test_an_order_of_bytes(caller: Caller, disk: Disk) -> None:
+    order = {name: each for name, each in ORDER.items() if name != "payload"}
+    assert (await caller.post(SINGLE, order | {"binaryPayload": "/wA="})).status_code == 200
+    assert disk.oplogs[Channel("demo", "CHAT", "user:42")][0].payload == b"\xff\x00"
+    both = ORDER | {"binaryPayload": "/wA="}
+    assert_mss_error(await caller.post(SINGLE, both), "INVALID_REQUEST", "payload")
+    assert_mss_error(await caller.post(SINGLE, order), "INVALID_REQUEST", "payload")
+    large = order | {"binaryPayload": "AAAA" * 1366}
+    assert_mss_error(await caller.post(SINGLE, large), "TOO_LARGE", "binaryPayload")
+    bad = order | {"binaryPayload": "x"}
+    assert_mss_error(await caller.post(SINGLE, bad), "INVALID_REQUEST", "binaryPayload")
+
+
+@pytest.mark.parametrize("biz, token", [("CHAT", "42"), ("LOCK", "d1")])
+async def test_an_order_only_for_who_is_there(
+    caller: Caller, service: Service, disk: Disk, biz: str, token: str
+) -> None:
+    order = ORDER | {"checkOnline": True, "bizType": biz, "linkToken": token}
+    answer = await caller.post(SINGLE, order)
+    assert_mss_error(answer, "TARGET_OFFLINE", "linkToken")
+    assert not disk.oplogs
+    phone = await Phone.online(service, "d1")
+    assert (await caller.post(SINGLE, order)).status_code == 200
+    phone.hang_up()
+    assert_mss_error(await caller.post(SINGLE, order), "TARGET_OFFLINE", "linkToken")
+
+
+async def test_a_biz_that_is_for_everyone_only(caller: Caller, service: Service) -> None:
+    await service.configs.put("demo", SyncConfig(biz="FLAGS", scope="global"))
+    order = ORDER | {"bizType": "FLAGS"}
+    assert_mss_error(await caller.post(SINGLE, order), "WRONG_TARGET", "linkToken")
 
 
 @pytest.mark.parametrize("end", [NOW_S + 60, (NOW_S + 60) * 1000, str(NOW_S + 60)])
@@ -113,18 +184,23 @@ async def test_times_in_seconds_or_milliseconds(caller: Caller, disk: Disk, end:
         ({"thirdMsgId": None}, "INVALID_REQUEST", ""),
         ({"payload": {"a": 1}}, "INVALID_REQUEST", "payload"),
         ({"payload": "é" * 4097}, "TOO_LARGE", "payload"),
-        ({"validTimeStart": NOW_S + 3600}, "SCHEDULING_UNSUPPORTED", "validTimeStart"),
+        ({"validTimeStart": NOW_S + 400 * 86_400}, "INVALID_REQUEST", "validTimeStart"),
         ({"validTimeEnd": NOW_S - 1}, "INVALID_REQUEST", "validTimeEnd"),
         ({"validTimeEnd": "soon"}, "INVALID_REQUEST", "validTimeEnd"),
         ({"validTimeEnd": 10**30}, "INVALID_REQUEST", "validTimeEnd"),
         ({"appMinVersion": "2", "appMaxVersion": "1"}, "INVALID_REQUEST", "appMinVersion"),
-        ({"checkOnline": True}, "UNSUPPORTED_FIELD", "checkOnline"),
         ({"extAttrStr": "x"}, "UNSUPPORTED_FIELD", "extAttrStr"),
-        ({"uids": "1,2"}, "UNSUPPORTED_FIELD", "uids"),
-        ({"minUid": 0}, "UNSUPPORTED_FIELD", "minUid"),
-        ({"maxUid": 9}, "UNSUPPORTED_FIELD", "maxUid"),
+        ({"bizTag": "x"}, "UNSUPPORTED_FIELD", "bizTag"),
+        ({"biz_tag": "x"}, "UNSUPPORTED_FIELD", "bizTag"),
+        ({"clientApp": "x"}, "UNSUPPORTED_FIELD", "clientApp"),
+        ({"deviceId": "x"}, "UNSUPPORTED_FIELD", "deviceId"),
+        ({"immediateSync": False}, "UNSUPPORTED_FIELD", "immediateSync"),
+        ({"uids": ",".join(map(str, range(1001)))}, "INVALID_REQUEST", "uids"),
+        ({"minUid": 9, "maxUid": 8}, "INVALID_REQUEST", "minUid"),
+        ({"maxUid": -1}, "INVALID_REQUEST", "maxUid"),
         ({"osTpye": "iOS"}, "INVALID_REQUEST", ""),
         ({"BizType": "LOCK"}, "MALFORMED_BODY", ""),
+        ({"biz_type": "LOCK"}, "MALFORMED_BODY", ""),
         ({"appId": "OTHER"}, "INVALID_REQUEST", "instanceId"),
     ],
 )
@@ -189,7 +265,10 @@ async def test_keys(caller: Caller, keys: ApiKeys) -> None:
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     members=st.dictionaries(
-        st.sampled_from([*ORDER, "osType", "validTimeEnd", "minUid", "x", ""]) | st.text(),
+        st.sampled_from(
+            [*ORDER, "osType", "validTimeEnd", "validTimeStart", "minUid", "uids", "x", "", "_a"]
+        )
+        | st.text(),
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
     )
 )

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.options import BATCH_ITEMS_CEILING
 from mobilesync.engine.service import Service
 from mobilesync.storage.disk import Disk
-from tests.api.fakes import OPLOGS, Caller, assert_error
+from tests.api.fakes import OPLOGS, Caller, FakeClock, assert_error
 
 CHAT_42 = Channel("demo", "CHAT", "user:42")
 
@@ -46,6 +47,32 @@ async def test_a_batch_of_mixed_targets_is_answered_in_order(caller: Caller) -> 
         (1, "m2"),
         (2, "m3"),
     ]
+
+
+async def test_what_is_for_later_is_scheduled(caller: Caller, disk: Disk, clock: FakeClock) -> None:
+    later = {"message_id": "m1", "valid_from_ms": clock.now_ms + 60_000}
+    batch = [
+        {"biz": "CHAT", "target": "user:42", "payload": "hi"} | each
+        for each in (later, {"message_id": "m2"}, {"valid_from_ms": clock.now_ms})
+    ]
+    answer = await caller.post(OPLOGS, batch)
+    assert [(item["id"], item["code"]) for item in answer.json()] == [
+        (0, "SCHEDULED"),
+        (1, "OK"),
+        (2, "OK"),
+    ]
+    again = (await caller.publish(**later)).json()
+    assert again == {"id": 0, "message_id": "m1", "code": "DUPLICATED_BIZ_ID"}
+    assert len(disk.oplogs[CHAT_42]) == 2
+
+
+async def test_a_publish_with_a_callback(caller: Caller, disk: Disk) -> None:
+    url = {"url": "https://shop.example/hook", "kinds": ["oplog.undelivered"]}
+    await caller.put("/v1/apps/demo/webhooks/orders", url)
+    assert (await caller.publish(callback="orders")).json()["code"] == "OK"
+    details = disk.oplogs[CHAT_42][0].details
+    assert details is not None
+    assert details.callback == "orders"
 
 
 async def test_a_message_id_is_made_when_none_is_sent(caller: Caller) -> None:
@@ -130,12 +157,37 @@ async def test_conditions_and_validity_are_kept(
         ({"os": [5]}, "INVALID_REQUEST", None),
         ({"app_version_min": "new"}, "INVALID_REQUEST", "app_version"),
         ({"app_version_min": "2", "app_version_max": "1"}, "INVALID_REQUEST", "app_version_min"),
+        ({"biz": "FLAGS"}, "WRONG_TARGET", "target"),
+        ({"users": "42"}, "INVALID_REQUEST", "users"),
+        ({"users": [""]}, "INVALID_REQUEST", "users"),
+        ({"users": ["u"] * 1001}, "INVALID_REQUEST", "users"),
+        ({"user_number_min": -1}, "INVALID_REQUEST", "user_number_min"),
+        ({"user_number_min": 2**63}, "INVALID_REQUEST", "user_number_min"),
+        ({"user_number_min": 5, "user_number_max": 4}, "INVALID_REQUEST", "user_number_min"),
+        ({"attributes": {"plan": "gold"}}, "INVALID_REQUEST", None),
+        ({"attributes": {"plan": []}}, "INVALID_REQUEST", "attributes"),
+        ({"attributes": {f"a{n}": ["x"] for n in range(9)}}, "INVALID_REQUEST", "attributes"),
+        ({"rollout_percent": 100.1}, "INVALID_REQUEST", "rollout_percent"),
+        ({"rollout_percent": "10"}, "INVALID_REQUEST", "rollout_percent"),
+        ({"rollout_percent": 10, "rollout_salt": "s" * 65}, "INVALID_REQUEST", "rollout_salt"),
+        ({"key": "k" * 129}, "INVALID_REQUEST", "key"),
+        ({"key": "a\x00b"}, "INVALID_REQUEST", "key"),
+        ({"valid_from_ms": 2**52}, "INVALID_REQUEST", "valid_from_ms"),
+        ({"valid_from_ms": -1}, "INVALID_REQUEST", "valid_from_ms"),
+        ({"callback": "orders"}, "NOT_FOUND", "callback"),
+        ({"callback": "orders", "target": "everyone"}, "INVALID_REQUEST", "callback"),
         ({"bizz": "CHAT"}, "INVALID_REQUEST", ""),
     ],
 )
 async def test_what_one_publication_may_not_be(
-    caller: Caller, disk: Disk, members: dict[str, Any], code: str, field: str | None
+    caller: Caller,
+    service: Service,
+    disk: Disk,
+    members: dict[str, Any],
+    code: str,
+    field: str | None,
 ) -> None:
+    await service.configs.put("demo", SyncConfig(biz="FLAGS", scope="global"))
     publication = {"biz": "CHAT", "target": "user:42", "payload": "hi"} | members
     chosen = {name: value for name, value in publication.items() if value is not None}
     body = json.dumps(chosen).encode()
@@ -171,6 +223,7 @@ async def test_what_one_publication_may_not_be(
         b'{"biz":"CHAT","target":"user:42","payload":"hi","payload":"hi"}',
         b'{"biz":"CHAT","b\\u0069z":"LOCK","target":"user:42","payload":"hi"}',
         b'{"biz":"CHAT","target":"user:42","payload_json":{"a":1,"a":2}}',
+        b'{"biz":"CHAT","target":"user:42","payload":"","attributes":{"a":["1"],"a":["2"]}}',
         b'[{"biz":"CHAT","target":"user:42","payload":"\\":","payload":"a"}]',
     ],
 )
@@ -218,7 +271,7 @@ async def test_a_list_of_far_too_many_is_not_judged_one_by_one(
     def judge(body: bytes) -> None:
         raise AssertionError("an error for each of millions takes half a minute")
 
-    monkeypatch.setattr("mobilesync.api.publish._ITEM.decode", judge)
+    monkeypatch.setattr("mobilesync.api.publish.ITEM.decode", judge)
     body = b"[" + b",".join([item] * (BATCH_ITEMS_CEILING + 1)) + b"]"
     assert_error(await caller.post(OPLOGS, body), "TOO_LARGE", "oplogs")
 
@@ -251,6 +304,13 @@ MEMBERS = st.fixed_dictionaries(
         "valid_until_ms": st.integers() | JSONS,
         "os": st.lists(st.text()) | JSONS,
         "app_version_min": st.text() | JSONS,
+        "users": st.lists(st.text()) | JSONS,
+        "user_number_max": st.integers() | JSONS,
+        "attributes": st.dictionaries(st.text(), st.lists(st.text())) | JSONS,
+        "rollout_percent": st.floats(allow_nan=False) | JSONS,
+        "key": st.text() | JSONS,
+        "valid_from_ms": st.integers() | JSONS,
+        "callback": st.text() | JSONS,
     },
 )
 
@@ -267,7 +327,7 @@ async def test_whatever_the_body_is_the_answer_is_defined(caller: Caller, body: 
     if answer.status_code == 200:
         published = answer.json()
         for item in published if isinstance(published, list) else [published]:
-            assert item["code"] in {"OK", "DUPLICATED_BIZ_ID"}
+            assert item["code"] in {"OK", "DUPLICATED_BIZ_ID", "SCHEDULED"}
     else:
         assert answer.status_code in {400, 413, 422, 404}
         assert_error(answer, answer.json()["error"]["code"])

@@ -2,11 +2,24 @@
 
 from dataclasses import replace
 
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.sync_point import Skip
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import ResetReason
 from tests.engine.world import APP, World, options, passes, settle, simulated
 
 CHAT = ("CHAT", "user:u1")
+
+
+async def skips(world: World) -> list[Skip]:
+    """What the journal says that d1 was moved over."""
+    await world.store.put_documents([])
+    steps = await world.store.journal(Channel(APP, *CHAT), "d1", 0, 100)
+    return [skip for step in steps for skip in step.skips]
+
+
+ENDED = int(Reason.EXPIRED)
 
 
 # Offline bizzes -----------------------------------------------------------------------------
@@ -94,6 +107,7 @@ async def test_retention_that_overtakes_a_session_is_told_by_a_reset() -> None:
         assert (reset.floor, reset.reason) == (3, ResetReason.TRIMMED)
         assert device.got(*CHAT) == [b"1", b"4"]
         assert world.metrics.resets == 1
+        assert await skips(world) == [Skip(2, 3, ENDED)]
 
 
 @simulated
@@ -115,6 +129,7 @@ async def test_what_retention_has_ended_is_missed_even_if_it_is_not_trimmed_yet(
             assert isinstance(reset, m.Reset)
             assert (reset.floor, reset.reason) == (3, ResetReason.TRIMMED)
             assert device.got(*CHAT) == [b"1", b"4"]
+            assert await skips(world) == [Skip(2, 3, ENDED)]
 
 
 @simulated
@@ -149,3 +164,43 @@ async def test_who_never_had_anything_has_missed_nothing() -> None:
         await settle()
         assert device.all(m.Reset) == []
         assert device.got(*CHAT) == [b"2"]
+        # But the proof says that it did not get it.
+        assert await skips(world) == [Skip(1, 1, ENDED)]
+
+
+@simulated
+async def test_a_login_that_has_missed_something_leaves_proof_of_that() -> None:
+    async with World() as world:
+        await world.config("CHAT", retention_s=10)
+        device = await world.online()
+        await world.publish("user:u1", b"1")
+        await settle()
+        device.hang_up()
+        await world.publish("user:u1", b"2", b"3")
+        await passes(20.0)
+        await world.service.trim()
+        await world.publish("user:u1", b"4")
+        device.connect()
+        await settle()
+        assert device.got(*CHAT) == [b"1", b"4"]
+        assert await skips(world) == [Skip(2, 3, ENDED)]
+
+
+@simulated
+async def test_a_reset_does_not_make_received_what_was_passed_over_before_it() -> None:
+    async with World() as world:
+        await world.config("CHAT", retention_s=10)
+        device = await world.online()
+        device.acking = False
+        await world.publish("user:u1", b"1", os=("ios",))
+        await world.publish("user:u1", b"2")
+        await settle()
+        world.waker.deaf = True
+        await world.publish("user:u1", b"3")
+        await passes(20.0)
+        world.waker.deaf = False
+        world.waker.wake(APP, "user:u1")
+        await settle()
+        device.ack()
+        await settle()
+        assert await skips(world) == [Skip(1, 1, int(Reason.OS)), Skip(3, 3, ENDED)]

@@ -3,14 +3,19 @@
 Not here: what is noted and how long it is kept (engine/audit.py).
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+import structlog
 from msgspec import Meta, Struct
 
 from mobilesync.api.keys import authorize
 from mobilesync.api.operations import Desk, Operation, Request
+from mobilesync.domain.errors import OutcomeUnknown, Refused
 from mobilesync.engine.audit import SERVER, AuditEntry
 from mobilesync.protocol.limits import ID_MAX
+
+log = structlog.get_logger(__name__)
 
 LIMIT_MAX = 1000
 
@@ -51,6 +56,17 @@ async def _page(desk: Desk, app: str, query: AuditQuery) -> AuditPage:
         app, after=query.after, before=query.before, action=query.action, limit=query.limit
     )
     return AuditPage(entries)
+
+
+async def note(
+    desk: Desk, request: Request[Any, Any], action: str, details: Mapping[str, Any]
+) -> None:
+    """Keep that the caller has done something, which is done already: that nobody can note it is
+    logged, and changes nothing."""
+    try:
+        await desk.service.audit.note(request.app, request.who, action, details)
+    except (Refused, OutcomeUnknown) as refusal:
+        log.warning("not_noted", action=action, request_id=request.request_id, reason=refusal.hint)
 
 
 _ERRORS = ("INVALID_REQUEST", "STORE_UNAVAILABLE")

@@ -108,6 +108,10 @@ def _device(name: str) -> str:
     return check_owner(name, "device")
 
 
+def _user(name: str) -> str:
+    return check_owner(name, "user")
+
+
 def _key_id(name: str) -> str:
     if not name.isalnum() or not name.isascii() or len(name) > 32:
         raise InvalidRequest("not a key id", field="key", hint="the part after ms_")
@@ -119,6 +123,7 @@ PATH_CHECKS: dict[str, Callable[[str], str]] = {
     "biz": check_biz,
     "device": _device,
     "key": _key_id,
+    "user": _user,
     "webhook": check_webhook_name,
 }
 """How the variable parts of paths are checked, by name."""

@@ -17,13 +17,17 @@ from msgspec.structs import astuple
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import Desk, NoQuery, Operation, Request
 from mobilesync.api.strict_json import JsonBody, split_list
+from mobilesync.domain.conditions import USER_NUMBER_MAX
 from mobilesync.domain.errors import InvalidRequest, TooLarge
 from mobilesync.engine.options import BATCH_ITEMS_CEILING
 from mobilesync.engine.publisher import InvalidBatch, Publication, Published
 from mobilesync.protocol.limits import ID_MAX
 
-DUPLICATE = "DUPLICATED_BIZ_ID"
-"""MSS's word for a message id that is in the channel already: a success."""
+Code = Literal["OK", "DUPLICATED_BIZ_ID", "SCHEDULED"]
+"""DUPLICATED_BIZ_ID is MSS's word for a message id that is in the channel already: a success."""
+
+
+_Number = Annotated[int, Meta(ge=0, le=USER_NUMBER_MAX)]
 
 
 class PublicationBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -62,28 +66,105 @@ class PublicationBody(Struct, kw_only=True, forbid_unknown_fields=True):
         UNSET
     )
     app_version_max: Annotated[str, Meta(description="only up to this version")] | UnsetType = UNSET
+    users: (
+        Annotated[
+            tuple[str, ...], Meta(description="only while one of these is logged in; up to 1000")
+        ]
+        | UnsetType
+    ) = UNSET
+    user_number_min: (
+        Annotated[_Number, Meta(description="only for users whose id is a number from here on")]
+        | UnsetType
+    ) = UNSET
+    user_number_max: (
+        Annotated[_Number, Meta(description="only for users whose id is a number up to here")]
+        | UnsetType
+    ) = UNSET
+    attributes: (
+        Annotated[
+            dict[str, tuple[str, ...]],
+            Meta(description="only for devices whose custom attributes have one of the values"),
+        ]
+        | UnsetType
+    ) = UNSET
+    rollout_percent: (
+        Annotated[
+            float,
+            Meta(ge=0, le=100, description="only for this share of the devices, to 0.01"),
+        ]
+        | UnsetType
+    ) = UNSET
+    rollout_salt: (
+        Annotated[
+            str,
+            Meta(description="chooses the share: the same devices for the same salt; else the biz"),
+        ]
+        | UnsetType
+    ) = UNSET
+    key: (
+        Annotated[
+            str,
+            Meta(
+                description="what it is the newest value of: it replaces older oplogs of its key "
+                "for devices that have not got them"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    valid_from_ms: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=ID_MAX,
+                description="since 1970 UTC; if that is later, it is scheduled: appended then",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    callback: (
+        Annotated[
+            str,
+            Meta(
+                description="a webhook of the app, which is told once what became of it; not for "
+                "everyone"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class PublishedOplog(Struct):
-    """One oplog that is stored now, and survives a power cut."""
+    """One oplog that is kept now, and survives a power cut."""
 
-    id: Annotated[int, Meta(description="oplog id in its channel; 0 for a non-persistent biz")]
+    id: Annotated[
+        int,
+        Meta(
+            description="oplog id in its channel; 0 for a non-persistent biz, and while scheduled"
+        ),
+    ]
     message_id: str
     code: Annotated[
-        Literal["OK", "DUPLICATED_BIZ_ID"],
-        Meta(description="DUPLICATED_BIZ_ID: it was there before, under this id; also a success"),
+        Code,
+        Meta(
+            description="DUPLICATED_BIZ_ID: it was there before, under this id; SCHEDULED: it is "
+            "kept, and appended when it is due; both are successes"
+        ),
     ]
 
 
 _FIELDS = len(PublicationBody.__struct_fields__)
-_ITEM = JsonBody(PublicationBody, lambda item: _FIELDS - astuple(item).count(UNSET))
 _Form = PublicationBody | Annotated[list[PublicationBody], Meta(max_length=BATCH_ITEMS_CEILING)]
 _Answer = PublishedOplog | list[PublishedOplog]
 
 
 def _count_keys(value: _Form) -> int:
     items = value if isinstance(value, list) else [value]
-    return sum(_FIELDS - astuple(item).count(UNSET) for item in items)
+    return sum(_FIELDS - astuple(item).count(UNSET) + len(item.attributes or ()) for item in items)
+
+
+ITEM = JsonBody(PublicationBody, _count_keys)
+"""One publication alone."""
 
 
 class PublishBody(JsonBody[_Form]):
@@ -114,7 +195,7 @@ def _judge(body: bytes) -> list[tuple[int, InvalidRequest]]:
     wrong: list[tuple[int, InvalidRequest]] = []
     for index, item in enumerate(items):
         try:
-            _ITEM.decode(item)
+            ITEM.decode(item)
         except HttpError:
             raise
         except InvalidRequest as error:
@@ -127,7 +208,7 @@ async def publish(desk: Desk, request: Request[_Form, NoQuery]) -> _Answer:
     body = request.body
     if isinstance(body, PublicationBody):
         try:
-            published = await desk.service.publisher.publish(request.app, [_publication(body)])
+            published = await desk.service.publisher.publish(request.app, [publication_of(body)])
         except InvalidBatch as error:
             raise error.items[0][1] from None
         return _published(published[0])
@@ -142,7 +223,7 @@ def _publications(bodies: list[PublicationBody]) -> list[Publication]:
     wrong: list[tuple[int, InvalidRequest]] = []
     for index, body in enumerate(bodies):
         try:
-            publications.append(_publication(body))
+            publications.append(publication_of(body))
         except InvalidRequest as error:
             wrong.append((index, error))
     if wrong:
@@ -150,16 +231,27 @@ def _publications(bodies: list[PublicationBody]) -> list[Publication]:
     return publications
 
 
-def _publication(body: PublicationBody) -> Publication:
+def publication_of(body: PublicationBody) -> Publication:
+    """What the caller wrote, for the publisher. Raises InvalidRequest."""
+    # Field by field: half the time that a loop over them takes.
     return Publication(
         biz=body.biz,
         target=body.target,
         payload=_payload(body),
         message_id=body.message_id or "",
+        valid_from_ms=None if body.valid_from_ms is UNSET else body.valid_from_ms,
         valid_until_ms=None if body.valid_until_ms is UNSET else body.valid_until_ms,
         os=body.os or (),
         app_version_min=body.app_version_min or "",
         app_version_max=body.app_version_max or "",
+        users=body.users or (),
+        user_number_min=body.user_number_min or 0,
+        user_number_max=body.user_number_max or 0,
+        attributes=body.attributes or {},
+        rollout_percent=100.0 if body.rollout_percent is UNSET else body.rollout_percent,
+        rollout_salt=body.rollout_salt or "",
+        key=body.key or "",
+        callback=body.callback or "",
     )
 
 
@@ -196,8 +288,18 @@ def _checked(text: bytes) -> bytes:
 
 
 def _published(published: Published) -> PublishedOplog:
-    code: Literal["OK", "DUPLICATED_BIZ_ID"] = "DUPLICATED_BIZ_ID" if published.duplicate else "OK"
-    return PublishedOplog(published.id, published.message_id, code)
+    return PublishedOplog(published.id, published.message_id, code_of(published))
+
+
+def code_of(published: Published) -> Code:
+    """What the answer calls it."""
+    if published.duplicate:
+        return "DUPLICATED_BIZ_ID"
+    return "SCHEDULED" if published.scheduled else "OK"
+
+
+ITEM_ERRORS = ("UNKNOWN_BIZ", "BIZ_OFFLINE", "WRONG_TARGET", "NOT_FOUND")
+"""What may be wrong with one publication, besides its form."""
 
 
 OPERATIONS = (
@@ -210,14 +312,14 @@ OPERATIONS = (
         answer=_Answer,
         scope="publish",
         body=PublishBody(),
-        errors=("UNKNOWN_BIZ", "BIZ_OFFLINE", "INVALID_BATCH", "STORE_UNAVAILABLE",
-                "OUTCOME_UNKNOWN"),
+        errors=(*ITEM_ERRORS, "INVALID_BATCH", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"),
         description=(
             "The body is one publication, or a list of up to 1000 for any targets and bizzes; "
             "the answer has the same form and order. It is sent when all are on the disk, "
             "fsynced. If any item of a list is invalid, the answer is INVALID_BATCH with every "
             "such item, and nothing is stored. Give each a `message_id` of your own: then a "
-            "retry after a lost answer, or after OUTCOME_UNKNOWN, stores nothing twice."
+            "retry after a lost answer, or after OUTCOME_UNKNOWN, stores nothing twice. What is "
+            "valid only later is SCHEDULED: kept durably, and appended when it is due."
         ),
     ),
-)  # fmt: skip
+)

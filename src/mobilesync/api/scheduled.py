@@ -6,12 +6,12 @@ Not here: scheduling, which is a publish with `valid_from_ms` (publish.py); when
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import Desk, Operation, Request, check_channel
+from mobilesync.api.oplogs import ShownContent, with_content
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.names import check_biz, check_message_id
 from mobilesync.engine.scheduled import Scheduled
 from mobilesync.engine.scheduler import PAGE_COUNT_MAX
@@ -35,8 +35,8 @@ class CancelQuery(Struct, forbid_unknown_fields=True):
     message_id: str
 
 
-class ScheduledOplog(Struct, omit_defaults=True, kw_only=True):
-    """One oplog that is not appended yet. `payload` if it is text, else `payload_base64`."""
+class ScheduledOplog(ShownContent, omit_defaults=True, kw_only=True):
+    """One oplog that is not appended yet."""
 
     biz: str
     target: str
@@ -49,11 +49,6 @@ class ScheduledOplog(Struct, omit_defaults=True, kw_only=True):
         ),
     ]
     expires_at_ms: int
-    payload: str | UnsetType = UNSET
-    payload_base64: bytes | UnsetType = UNSET
-    os: tuple[str, ...] = ()
-    app_version_min: str = ""
-    app_version_max: str = ""
 
 
 class SchedulePage(Struct):
@@ -86,22 +81,14 @@ async def cancel_scheduled(desk: Desk, request: Request[None, CancelQuery]) -> N
 
 def _shown(item: Scheduled) -> ScheduledOplog:
     draft = item.draft
-    conditions = draft.conditions or Conditions()
     shown = ScheduledOplog(
         biz=draft.channel.biz,
         target=draft.channel.target,
         message_id=draft.message_id,
         due_ms=item.due_ms,
         expires_at_ms=draft.expires_at_ms,
-        os=conditions.os,
-        app_version_min=conditions.app_version_min,
-        app_version_max=conditions.app_version_max,
     )
-    try:
-        shown.payload = draft.payload.decode()
-    except UnicodeDecodeError:
-        shown.payload_base64 = draft.payload
-    return shown
+    return with_content(shown, draft.payload, draft.conditions, draft.details)
 
 
 _SCHEDULED = "/v1/apps/{app}/scheduled"

@@ -40,6 +40,7 @@ class FeedPage:
         "channel",
         "ends_at_ms",
         "floor",
+        "gone",
         "has_origins",
         "newer",
         "oplogs",
@@ -55,6 +56,8 @@ class FeedPage:
         self.upto = upto
         self.floor = floor
         self.oplogs = oplogs
+        self.gone = oplogs[0].oplog.id - 1 if oplogs else upto
+        """All after `after` up to this one were trimmed: nobody gets them any more."""
         self.bytes = sum(len(encoded.wire) for encoded in oplogs)
         self.same_for_all = all(is_plain(each.oplog) for each in oplogs)
         self.has_origins = not self.same_for_all and any(map(_has_origin, oplogs))

@@ -21,7 +21,8 @@ from mobilesync.domain.channel import Channel, is_user_target, session_targets, 
 from mobilesync.domain.conditions import NO_ATTRIBUTES, Attributes
 from mobilesync.domain.errors import InvalidRequest, Refused, TokenRefused, UnknownApp
 from mobilesync.domain.names import check_biz, check_owner
-from mobilesync.domain.sync_point import Head, Resume, SyncPoint
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.sync_point import Head, Resume, Skip, SyncPoint
 from mobilesync.engine.acks import note_sends
 from mobilesync.engine.arrival import Arrival, Entry
 from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
@@ -249,7 +250,9 @@ class Logins:
     ) -> m.Reset | None:
         """Begin a cursor where the session goes on, and answer the Reset that says so, if any."""
         place = entry.place(channel)
-        session.cursors[channel] = Cursor(place.cursor, point.processed)
+        cursor = session.cursors[channel] = Cursor(place.cursor, point.processed)
+        if place.reset is ResetReason.TRIMMED:
+            cursor.skip(Skip(point.received + 1, place.cursor, int(Reason.EXPIRED)))
         if place.reset is ResetReason.FUTURE:
             # A healthy store cannot cause this: it has lost something, or the device lies.
             log.warning(

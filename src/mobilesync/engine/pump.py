@@ -19,7 +19,9 @@ from msgspec import structs
 from mobilesync.domain.channel import Channel, is_user_target, user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import StoreUnavailable
+from mobilesync.domain.reasons import Reason
 from mobilesync.domain.rules import withheld
+from mobilesync.domain.sync_point import Skip
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.feed import Feed, FeedPage, skips_of
 from mobilesync.engine.metrics import Metrics
@@ -224,6 +226,8 @@ class Pump:
         if page.upto >= session.behind[channel] or page.upto == page.after:
             del session.behind[channel]
         now_ms = self._clock.wall_ms()
+        if page.gone > page.after:
+            cursor.skip(Skip(page.after + 1, page.gone, int(Reason.EXPIRED)))
         floor = max(page.floor, page.lapsed(now_ms))
         if floor > cursor.read and cursor.told > 0:
             frames.append((channel.target, self._reset(session, channel, cursor, floor)))
@@ -256,7 +260,6 @@ class Pump:
     def _reset(self, session: Session, channel: Channel, cursor: Cursor, floor: int) -> bytes:
         """Retention has overtaken a session that is behind: say so, and continue above it."""
         cursor.told = cursor.read = floor
-        cursor.skips = None
         session.skipped.pop(channel, None)
         self._metrics.resets += 1
         epoch = self._store.lineage[-1]
