@@ -14,6 +14,7 @@ with as many of them on record.
 
 import argparse
 import asyncio
+import gc
 import os
 import platform
 import shutil
@@ -27,6 +28,7 @@ from time import perf_counter
 import structlog
 import uvloop
 
+from mobilesync.cli.serve import COLLECTOR_THRESHOLDS
 from mobilesync.domain.channel import EVERYONE
 from mobilesync.domain.errors import TokenRefused
 from mobilesync.domain.sync_config import SyncConfig
@@ -190,6 +192,10 @@ async def _measure(world: World) -> dict[str, float]:
     done = asyncio.Event()
     watching = asyncio.create_task(probe(world, probing, done))
     cpu_s = os.times()
+    # As the server does it: a full collection walks over all sessions.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     begin_s = await world.publish(EVERYONE)
     stored = store._tables.last_write() - before
     await world.all_pushed.wait()
