@@ -1,7 +1,8 @@
 """`mobilesync reference`: write the pages that are made from the code.
 
-Strategy: docs/operating/settings.md comes from the table of settings and docs/reference/cli.md from
-the commands' own help. A test compares both with what this module would write.
+Strategy: docs/operating/settings.md comes from the table of settings, docs/reference/cli.md from
+the commands' own help, docs/reference/rules.md from the rules that the pump goes by. A test
+compares all of them with what this module would write.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from mobilesync.cli.app_tables import APP_KEYS
 from mobilesync.cli.exit_codes import MEANINGS, ExitCode
+from mobilesync.cli.rules_page import rules_page
 from mobilesync.cli.safety import RULES
 from mobilesync.cli.setting import Setting
 from mobilesync.cli.settings import SETTINGS
@@ -32,7 +34,11 @@ def command(context: click.Context, docs: Path) -> None:
 
 def pages(root: click.Group) -> dict[str, str]:
     """Every generated page, by its path below docs/."""
-    return {"operating/settings.md": settings_page(), "reference/cli.md": cli_page(root)}
+    return {
+        "operating/settings.md": settings_page(),
+        "reference/cli.md": cli_page(root),
+        "reference/rules.md": rules_page(_MADE),
+    }
 
 
 def settings_page() -> str:
