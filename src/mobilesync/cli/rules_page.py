@@ -54,7 +54,11 @@ def _offered() -> str:
 
 
 def _others() -> str:
-    decided = {rule.reason for rule in (*CHANNEL_RULES, *OPLOG_RULES)} | set(_RANGES)
+    decided = {
+        *(rule.reason for rule in CHANNEL_RULES),
+        *(rule.reason for rule in OPLOG_RULES),
+        *_RANGES,
+    }
     rows = [(f"`{reason.name}`", SENTENCES[reason]) for reason in Reason if reason not in decided]
     return _table(("reason", "what it says"), rows)
 
