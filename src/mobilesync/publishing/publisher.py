@@ -105,7 +105,10 @@ class Publisher:
         self, biz: str, target: str, payload: Payload, **options: Unpack[PublishOptions]
     ) -> DryRun:
         """What `publish` would do: whether it is valid, and whom it would reach."""
-        publication = Publication(biz, target, payload, **options)
+        return self.dry_run_of(Publication(biz, target, payload, **options))
+
+    def dry_run_of(self, publication: Publication) -> DryRun:
+        """As `dry_run`."""
         return self._do(calls.dry_run(self._app, publication, self._entropy))
 
     def recall(
@@ -130,7 +133,8 @@ class Publisher:
     def explain(
         self, biz: str, target: str, device: str, *, id: int | None = None, message_id: str = ""
     ) -> Explanation:
-        """What happened to an oplog on `device`, or why not yet. The key needs the scope inspect."""
+        """What happened to an oplog on `device`, or why not yet. The key needs the scope
+        inspect."""
         which = which_oplog(biz, target, id, message_id)
         return self._do(calls.explain(self._app, which, device))
 
@@ -222,7 +226,10 @@ class AsyncPublisher:
         self, biz: str, target: str, payload: Payload, **options: Unpack[PublishOptions]
     ) -> DryRun:
         """As `Publisher.dry_run`."""
-        publication = Publication(biz, target, payload, **options)
+        return await self.dry_run_of(Publication(biz, target, payload, **options))
+
+    async def dry_run_of(self, publication: Publication) -> DryRun:
+        """As `Publisher.dry_run`."""
         return await self._do(calls.dry_run(self._app, publication, self._entropy))
 
     async def recall(
