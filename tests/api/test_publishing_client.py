@@ -9,18 +9,23 @@ import pytest
 
 from mobilesync.api.keys import ApiKeys
 from mobilesync.api.server import ApiServer, serve_api
+from mobilesync.engine.service import Service
 from mobilesync.publishing import (
     AsyncPublisher,
     InvalidPublication,
+    InvalidRequest,
     NotAllowed,
     NotStored,
+    Offered,
     Publication,
     Publisher,
+    Reached,
     Retries,
 )
 from mobilesync.storage.disk import Disk
 from tests.api.certificates import make_certificate
-from tests.api.fakes import Caller
+from tests.api.fakes import Caller, FakeClock
+from tests.api.phone import Phone
 
 QUICK = Retries(tries=2, first_wait_s=0, wait_max_s=0)
 
@@ -58,6 +63,55 @@ async def test_sync(server: ApiServer, key: str, disk: Disk) -> None:
             return [published.id for published in publisher.publish_batch(batch)]
 
     assert await asyncio.to_thread(run) == [1, 1, 2, 2]
+
+
+async def test_everything_else_it_can_do(
+    server: ApiServer, keys: ApiKeys, service: Service, clock: FakeClock
+) -> None:
+    phone = await Phone.online(service, "d1")
+    key = (await keys.create("all", ["publish", "configure", "inspect"], "demo")).text
+    url = f"http://127.0.0.1:{server.port}"
+
+    async with AsyncPublisher(url, app="demo", key=key) as publisher:
+        told = await publisher.dry_run("CHAT", "user:42", "hi", os=["ios"], key="volume")
+        assert (told.code, told.matching, told.online) == ("OK", 1, 1)
+        assert told.samples == [Reached("d1", "42", online=True)]
+        from_ms = clock.now_ms + 60_000
+        later = await publisher.publish("CHAT", "user:42", "later", valid_from_ms=from_ms)
+        assert (later.id, later.scheduled, later.duplicate) == (0, True, False)
+        for number in (1, 2):
+            await publisher.publish(
+                "CHAT", "user:42", "hi", message_id=f"m{number}", users=["42"], rollout_percent=100
+            )
+        await phone.takes("CHAT", "user:42", 2)
+        done = await publisher.explain("CHAT", "user:42", "d1", message_id="m2")
+        assert (done.id, done.reason) == (2, "PROCESSED")
+        waits = await publisher.explain("CHAT", "user:42", "d1", message_id=later.message_id)
+        assert waits.details == {"due_ms": from_ms}
+        found = [each async for each in publisher.receipts("CHAT", "user:42", id=2)]
+        assert [(each.device, each.reason) for each in found] == [("d1", "PROCESSED")]
+        recalled = await publisher.recall("CHAT", "user:42", message_id="m1")
+        assert (recalled.id, recalled.by_id, recalled.duplicate) == (1, 3, False)
+        offered = await publisher.offer_again("CHAT", "user:42", "d1", id=2)
+        assert offered == Offered("CHAT", "user:42", 4)
+        replayed = await publisher.replay("CHAT", "user:42", "d1", to=0)
+        assert (replayed.floor, replayed.online) == (0, True)
+        with pytest.raises(InvalidRequest) as caught:
+            await publisher.explain("CHAT", "user:42", "d1", message_id="none")
+        assert caught.value.code == "NOT_FOUND"
+
+    def run() -> None:
+        with Publisher(url, app="demo", key=key) as publisher:
+            assert publisher.dry_run("CHAT", "everyone", "hi").devices == 1
+            assert publisher.recall("CHAT", "user:42", id=1).duplicate
+            assert publisher.explain("CHAT", "user:42", "d1", id=1).reason == "PROCESSED"
+            assert [r.device for r in publisher.receipts("CHAT", "user:42", id=1)] == ["d1"]
+            assert publisher.offer_again("CHAT", "user:42", "d1", message_id="m2").id == 5
+            assert publisher.replay("CHAT", "user:42", "d1", to=1).floor == 1
+            with pytest.raises(ValueError, match="exactly one"):
+                publisher.explain("CHAT", "user:42", "d1")
+
+    await asyncio.to_thread(run)
 
 
 async def test_a_key_that_is_not_good_for_it(server: ApiServer, key: str) -> None:

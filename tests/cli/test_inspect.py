@@ -1,5 +1,7 @@
 """Looking inside a real server."""
 
+import re
+
 import pytest
 
 from tests.cli.conftest import Cli, ServerProcess
@@ -27,20 +29,43 @@ def test_what_reached_whom(cli: Cli, data: tuple[str, str]) -> None:
     oplogs = cli("inspect", "channel", "CHAT", "user:seen", "--json", *data).lines()
     assert [oplog["id"] for oplog in oplogs] == [1, 2, 3]
 
-    (channels,) = cli("inspect", "user", "seen", "--json", *data).lines()
-    assert (channels["biz"], channels["last"]) == ("CHAT", 3)
-    assert "user:seen" in cli("inspect", "user", "seen", *data).out
-
-    (device,) = cli("inspect", "device", "seen-phone", "--json", *data).lines()
-    assert [point["processed"] for point in device["points"]] == [2]
-    assert "seen-phone is offline" in cli("inspect", "device", "seen-phone", *data).out
-
     where = ("inspect", "oplog", "CHAT", "user:seen")
     (done,) = cli(*where, "2", "--device", "seen-phone", "--json", *data).lines()
     assert done["published_at_ms"] <= done["received_at_ms"] <= done["processed_at_ms"]
-    late = cli(*where, "3", "--device", "seen-phone", *data).out
-    assert "processed   not yet by seen-phone" in late
-    assert "hello 0" in cli(*where, "1", *data).out
+    assert (done["device"], done["reason"]) == ("seen-phone", "PROCESSED")
+    late = cli(*where, "s2", "--device", "seen-phone", *data).out
+    assert "#3" in late
+    assert "PROCESSING  the device has saved it; its handler is not done yet: since" in late
+    shown = cli(*where, "1", *data).out
+    assert "hello 0" in shown
+    assert re.search(r"seen-phone +│ seen +│ +│ PROCESSED", shown)
+    (row,) = cli(*where, "1", "--limit", "1", "--json", *data).lines()
+    assert row["payload"] == "hello 0"
+    assert [each["device"] for each in row["receipts"]] == ["seen-phone"]
+    assert row["after"] == "seen-phone"
+    assert "Go on with --after seen-phone." in cli(*where, "1", "--limit", "1", *data).out
+    rest = cli(*where, "1", "--after", "seen-phone", *data).out
+    assert "No known device is meant." in rest
+
+
+def test_all_that_is_special_about_an_oplog(cli: Cli, data: tuple[str, str]) -> None:
+    cli(
+        *("publish", "CHAT", "user:special", "x", "--key", "volume", "--os", "ios"),
+        *("--app-version-min", "1.2", "--user", "special", "--user", "other"),
+        *("--user-number-max", "9", "--attribute", "plan=gold", "--attribute", "plan=silver"),
+        *("--rollout", "12.5", "--rollout-salt", "spring", *data),
+    )
+    shown = cli("inspect", "oplog", "CHAT", "user:special", "1", *data).out
+    for words in (
+        "key volume",
+        "os ios",
+        "version ≥ 1.2",
+        "users special, other",
+        "user ≤ 9",
+        "plan = gold or silver",
+        "rollout 12.5 % (spring)",
+    ):
+        assert f"  {words}\n" in shown
 
 
 def test_everyone(cli: Cli, data: tuple[str, str]) -> None:
@@ -56,10 +81,11 @@ def test_payloads_cannot_paint_the_terminal(cli: Cli, data: tuple[str, str]) -> 
 @pytest.mark.parametrize(
     "arguments, code, words",
     [
-        (("user", "nobody-at-all"), 0, ""),
+        (("user", "nobody-at-all"), 4, "no such user"),
         (("device", "never-seen"), 4, "no such device"),
         (("oplog", "CHAT", "user:seen", "99"), 4, "no oplog 99"),
-        (("oplog", "CHAT", "user:seen", "0"), 2, "0 is not in the range"),
+        (("oplog", "CHAT", "user:seen", "0"), 4, "no oplog 0"),
+        (("oplog", "CHAT", "user:seen", "none"), 4, "no oplog has this message id"),
         (("channel", "CHAT", "nobody"), 4, "not a target"),
         (("device", "a/../../keys"), 4, "no such device"),
     ],

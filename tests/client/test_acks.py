@@ -61,6 +61,22 @@ async def test_no_news_no_bytes() -> None:
     assert len(server.heard) == 1
 
 
+async def test_a_point_that_was_put_back_is_acked_anew() -> None:
+    server = Server()
+    server.acks.said([m.SyncPoint(*CHAT, EPOCH, 2, 0)])
+    server.save(push(0, 1, 2))
+    server.acks.flush()
+    assert server.heard == []
+    # A replay: the device is at 2 again before anything of it was acked.
+    server.acks.reset(CHAT)
+    server.acks.moved([CHAT], 2)
+    server.acks.flush()
+    assert server.heard == [m.Ack([m.Acked(*CHAT, 2, 0)])]
+    server.acks.moved([CHAT])
+    server.acks.flush()
+    assert len(server.heard) == 1
+
+
 async def test_a_catch_up_is_acked_without_delay() -> None:
     server = Server(delay_s=1_000)
     server.save(push(0, *range(1, URGENT_COUNT)))

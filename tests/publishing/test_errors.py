@@ -4,15 +4,19 @@ import pytest
 
 from mobilesync.publishing.errors import (
     InvalidPublication,
+    InvalidRequest,
     NotAllowed,
     NotStored,
     OutcomeUnknown,
     PublishError,
+    Unavailable,
     WrongItem,
 )
 
 
-@pytest.mark.parametrize("kind", [InvalidPublication, NotAllowed, NotStored, OutcomeUnknown])
+@pytest.mark.parametrize(
+    "kind", [InvalidRequest, InvalidPublication, NotAllowed, Unavailable, NotStored, OutcomeUnknown]
+)
 def test_one_tree(kind: type[PublishError]) -> None:
     item = WrongItem(3, "UNKNOWN_BIZ", "no such biz")
     error = kind("refused", code="C", hint="do this", request_id="r", items=[item])

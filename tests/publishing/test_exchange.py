@@ -1,6 +1,5 @@
-"""One publish call without a network: what is sent, and what each answer leads to."""
+"""One call without a network: what each answer leads to, by what trying again would do."""
 
-import base64
 import json
 import random
 from typing import Any
@@ -9,21 +8,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mobilesync.publishing import calls
+from mobilesync.publishing.answers import Explanation, Offered, Published
 from mobilesync.publishing.errors import (
     InvalidPublication,
+    InvalidRequest,
     NotAllowed,
     NotStored,
     OutcomeUnknown,
     PublishError,
+    Unavailable,
     WrongItem,
 )
-from mobilesync.publishing.exchange import Exchange, Publication, Published, Wait
+from mobilesync.publishing.exchange import Exchange, Wait
+from mobilesync.publishing.publication import Publication
 from mobilesync.publishing.retries import Retries
 
 
-def exchange(*publications: Publication, tries: int = 3) -> Exchange:
+def exchange(*publications: Publication, tries: int = 3) -> Exchange[list[Published]]:
     chosen = publications or (Publication("CHAT", "user:1", "hi", "m1"),)
-    return Exchange(chosen, Retries(tries=tries), random.Random(1))
+    entropy = random.Random(1)
+    return Exchange(calls.publish("demo", chosen, entropy), Retries(tries=tries), entropy)
+
+
+def reading(tries: int = 2) -> Exchange[Explanation]:
+    call = calls.explain("demo", calls.which_oplog("CHAT", "user:1", 1, ""), "d1")
+    return Exchange(call, Retries(tries=tries), random.Random(1))
+
+
+def offering(tries: int = 5) -> Exchange[Offered]:
+    call = calls.offer_again("demo", calls.which_oplog("CHAT", "user:1", 1, ""), "d1")
+    return Exchange(call, Retries(tries=tries), random.Random(1))
 
 
 def refusal(code: str, **members: Any) -> bytes:
@@ -34,57 +49,20 @@ def refusal(code: str, **members: Any) -> bytes:
 OK = b'[{"id":7,"message_id":"m1","code":"OK"}]'
 
 
-def test_what_is_sent() -> None:
-    content = json.loads(
-        exchange(
-            Publication("CHAT", "user:1", "grüße", "m1"),
-            Publication(
-                "PAY",
-                "everyone",
-                b"\xff\x00",
-                valid_until_ms=5,
-                os=("ios",),
-                app_version_min="1",
-                app_version_max="2",
-            ),
-        ).content
-    )
-    assert content[0] == {
-        "biz": "CHAT",
-        "target": "user:1",
-        "message_id": "m1",
-        "payload": "grüße",
-    }
-    made = content[1].pop("message_id")
-    assert len(made) == 32
-    assert base64.b64decode(content[1].pop("payload_base64")) == b"\xff\x00"
-    assert content[1] == {
-        "biz": "PAY",
-        "target": "everyone",
-        "valid_until_ms": 5,
-        "os": ["ios"],
-        "app_version_min": "1",
-        "app_version_max": "2",
-    }
-
-
 def test_message_ids_are_made_before_the_first_try() -> None:
-    call = exchange(Publication("CHAT", "user:1", "a"), Publication("CHAT", "user:1", "a"))
-    before = call.content
-    call.unanswered("cut", sent=True)
-    assert call.content is before
-    assert len(set(call.message_ids)) == 2
-
-
-def test_nothing_to_publish() -> None:
-    with pytest.raises(ValueError, match="nothing"):
-        Exchange([], Retries(), random.Random(1))
+    twice = exchange(Publication("CHAT", "user:1", "a"), Publication("CHAT", "user:1", "a"))
+    before = twice.call.content
+    twice.unanswered("cut", sent=True)
+    assert twice.call.content is before
+    assert len(set(twice.call.message_ids)) == 2
 
 
 def test_success_and_duplicate() -> None:
     assert exchange().answered(200, OK) == [Published(7, "m1", duplicate=False)]
     again = OK.replace(b"OK", b"DUPLICATED_BIZ_ID")
     assert exchange().answered(200, again) == [Published(7, "m1", duplicate=True)]
+    later = OK.replace(b"OK", b"SCHEDULED").replace(b"7", b"0")
+    assert exchange().answered(200, later) == [Published(0, "m1", False, scheduled=True)]
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", OK.replace(b"7", b'"x"')])
@@ -169,7 +147,34 @@ def test_never_connected_is_certainly_not_stored() -> None:
 
 
 def test_a_server_that_is_not_trusted() -> None:
-    assert "ca_file" in str(exchange().distrusted("self-signed"))
+    error = exchange().distrusted("self-signed")
+    assert "ca_file" in str(error)
+    assert isinstance(error, NotStored)
+    assert error.message_ids == ("m1",)
+
+
+def test_what_only_reads_is_never_in_doubt() -> None:
+    call = reading()
+    call.unanswered("cut", sent=True)
+    with pytest.raises(Unavailable) as caught:
+        call.answered(503, refusal("OUTCOME_UNKNOWN"))
+    assert type(caught.value) is Unavailable
+    with pytest.raises(InvalidRequest) as wrong:
+        reading().answered(404, refusal("NOT_FOUND"))
+    assert type(wrong.value) is InvalidRequest
+    with pytest.raises(Unavailable):
+        reading().answered(200, b"<html>")
+
+
+def test_what_would_be_done_twice_is_not_tried_again_once_it_may_be_done() -> None:
+    call = offering()
+    assert isinstance(call.unanswered("refused", sent=False), Wait)
+    assert isinstance(call.answered(429, refusal("OVERLOADED")), Wait)
+    assert isinstance(call.answered(503, refusal("STORE_UNAVAILABLE")), Wait)
+    with pytest.raises(OutcomeUnknown):
+        call.unanswered("cut", sent=True)
+    with pytest.raises(OutcomeUnknown):
+        offering().answered(503, refusal("OUTCOME_UNKNOWN"))
 
 
 @given(
@@ -187,11 +192,3 @@ def test_no_answer_breaks_it(status: int, body: bytes, retry_after: str) -> None
     assert isinstance(outcome, Wait | PublishError)
     if isinstance(outcome, PublishError):
         assert outcome.message_ids == ("m1",)
-
-
-def test_objects_are_sent_as_json() -> None:
-    call = exchange(Publication("CHAT", "user:1", {"a": [1, None]}), Publication("A", "b", []))
-    content = json.loads(call.content)
-    assert [row["payload_json"] for row in content] == [{"a": [1, None]}, []]
-    with pytest.raises(TypeError):
-        exchange(Publication("CHAT", "user:1", {"a": object()}))

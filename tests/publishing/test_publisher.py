@@ -142,6 +142,44 @@ def test_one_oplog_at_a_time() -> None:
     assert asyncio.run(run()).id == 1
 
 
+def test_receipts_are_asked_for_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def pages(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["after"])
+        names = {"": ("a", "b"), "b": ("c", "d"), "d": ()}[asked[-1]]
+        rows = [
+            {
+                "device": name,
+                "user": "u",
+                "online": True,
+                "reason": "SENT",
+                "sentence": "s",
+                "sent_at_ms": 1,
+                "received_at_ms": 0,
+                "processed_at_ms": 0,
+            }
+            for name in names
+        ]
+        after = names[-1] if names else ""
+        page = {"biz": "CHAT", "target": "everyone", "id": 1, "receipts": rows, "after": after}
+        return httpx.Response(200, json=page)
+
+    with Publisher(
+        "http://sync.test", app="demo", key="k", transport=httpx.MockTransport(pages)
+    ) as publisher:
+        found = [each.device for each in publisher.receipts("CHAT", "everyone", id=1)]
+    assert (found, asked) == ([*"abcd"], ["", "b", "d"])
+
+    async def run() -> list[str]:
+        async with AsyncPublisher(
+            "http://sync.test", app="demo", key="k", transport=httpx.MockTransport(pages)
+        ) as publisher:
+            return [r.device async for r in publisher.receipts("CHAT", "everyone", id=1)]
+
+    assert asyncio.run(run()) == [*"abcd"]
+
+
 def test_a_certificate_file_that_is_none(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("nonsense")

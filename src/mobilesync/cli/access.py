@@ -1,5 +1,5 @@
-"""How `listen`, `publish` and `inspect` find the server: options first, then what a development
-server has left in its data folder.
+"""How commands find the server: options first, then what a development server has left in its data
+folder.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from mobilesync.cli.api_client import ApiAccess
 from mobilesync.cli.development import Development, require_development
-from mobilesync.cli.options import data_folder
+from mobilesync.cli.options import config_option, data_folder, data_option, json_option
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -59,6 +59,21 @@ def api_access(
     return ApiAccess(
         api_url or left.api_url, api_key or left.api_key, app or left.app, left.certificate
     )
+
+
+def asks_api(function: _F) -> _F:
+    """Add all that a command needs to ask the API: --app, the API's options, --config and --data,
+    which arrive for `access_of`, and --json."""
+    for option in (json_option, data_option, config_option):
+        function = option(function)
+    return app_option(api_options(function))
+
+
+def access_of(
+    *, app: str, api_url: str, api_key: str, config: Path | None, data: Path | None
+) -> ApiAccess:
+    """As `api_access`, for what `asks_api` has added."""
+    return api_access(app, api_url, api_key, config, data)
 
 
 def parse_server(text: str) -> tuple[str, int]:

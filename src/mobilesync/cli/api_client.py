@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -31,6 +32,10 @@ class ApiAccess(Struct, frozen=True):
     app: str
     certificate: str = ""
     """Trusted besides the machine's own authorities, if set."""
+
+    def path(self, *parts: str) -> str:
+        """The path of something of the app."""
+        return "/".join(["/v1/apps", self.app, *(quote(part, safe="") for part in parts)])
 
     def tls(self) -> ssl.SSLContext | bool:
         """What httpx should verify HTTPS with."""

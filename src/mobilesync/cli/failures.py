@@ -15,8 +15,8 @@ from mobilesync.cli.exit_codes import ExitCode
 from mobilesync.cli.setting import BadSetting
 from mobilesync.client.errors import ClientError, ClientStopped, NotConnected
 from mobilesync.domain.errors import InvalidRequest, MobilesyncError, OutcomeUnknown, Refused
-from mobilesync.publishing import NotStored, PublishError
 from mobilesync.publishing import OutcomeUnknown as Unknown
+from mobilesync.publishing import PublishError, Unavailable
 
 ITEMS_SHOWN = 3
 
@@ -94,7 +94,7 @@ def _exit_code(error: MobilesyncError) -> ExitCode:
 
 
 def _failure_of_publish(error: PublishError) -> Failure:
-    exit_code = ExitCode.RETRY if isinstance(error, NotStored | Unknown) else ExitCode.REFUSED
+    exit_code = ExitCode.RETRY if isinstance(error, Unavailable | Unknown) else ExitCode.REFUSED
     code = error.code or "NO_ANSWER"
     if not error.items:
         return Failure(code, error.message, error.hint, exit_code)

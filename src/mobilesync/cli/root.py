@@ -56,6 +56,18 @@ COMMANDS: dict[str, Entry] = {
         _USE,
         "Look at channels, devices and deliveries.",
     ),
+    "explain": Entry(
+        lambda: import_module("mobilesync.cli.explain"),
+        _USE,
+        "Say what happened to an oplog on a device, and why.",
+    ),
+    "recall": Entry(lambda: import_module("mobilesync.cli.recall"), _USE, "Take an oplog back."),
+    "offer": Entry(
+        lambda: import_module("mobilesync.cli.offer"), _USE, "Have a device get an oplog again."
+    ),
+    "replay": Entry(
+        lambda: import_module("mobilesync.cli.replay"), _USE, "Put a device's sync point back."
+    ),
     "scheduled": Entry(
         lambda: import_module("mobilesync.cli.scheduled"),
         _USE,

@@ -60,6 +60,12 @@ class Acks:
             if each.processed < each.received:
                 self._moved[channel] = None
 
+    def reset(self, channel: Channel) -> None:
+        """The server has put the point elsewhere: what was said of it before is said anew, also
+        when it comes back to the same place."""
+        self._said.pop(channel, None)
+        self.moved([channel])
+
     def moved(self, channels: Iterable[Channel], saved: int = 0) -> None:
         """These points may have moved; `saved` oplogs came with it."""
         self._moved.update(dict.fromkeys(channels))

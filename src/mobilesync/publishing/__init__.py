@@ -5,15 +5,27 @@ Needs httpx: `pip install 'mobilesync[publish]'`. It speaks the HTTP API and sha
 the server.
 """
 
+from mobilesync.publishing.answers import (
+    DryRun,
+    Explanation,
+    Offered,
+    Published,
+    Reached,
+    Recalled,
+    Receipt,
+    Replayed,
+)
 from mobilesync.publishing.errors import (
     InvalidPublication,
+    InvalidRequest,
     NotAllowed,
     NotStored,
     OutcomeUnknown,
     PublishError,
+    Unavailable,
     WrongItem,
 )
-from mobilesync.publishing.exchange import Publication, Published
+from mobilesync.publishing.publication import Publication, PublishOptions
 from mobilesync.publishing.publisher import AsyncPublisher, Publisher
 from mobilesync.publishing.retries import Retries
 from mobilesync.publishing.webhooks import (
@@ -25,15 +37,25 @@ from mobilesync.publishing.webhooks import (
 
 __all__ = [
     "AsyncPublisher",
+    "DryRun",
+    "Explanation",
     "InvalidPublication",
+    "InvalidRequest",
     "NotAllowed",
     "NotStored",
+    "Offered",
     "OutcomeUnknown",
     "Publication",
     "PublishError",
+    "PublishOptions",
     "Published",
     "Publisher",
+    "Reached",
+    "Recalled",
+    "Receipt",
+    "Replayed",
     "Retries",
+    "Unavailable",
     "WebhookEvent",
     "WebhookRefused",
     "WebhookRequest",

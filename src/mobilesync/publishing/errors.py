@@ -1,10 +1,12 @@
-"""What can come of a publish besides success, as one tree.
+"""What can come of a call besides success, as one tree.
 
 PublishError           carries the API's `code`, `hint` and `request_id`
-├── InvalidPublication the request must change; nothing was stored; `items` says what is wrong
+├── InvalidRequest     the request must change; nothing was done
+│   └── InvalidPublication  nothing was stored; `items` says what is wrong
 ├── NotAllowed         the API key is missing, wrong, or not good for this app
-├── NotStored          refused for now, all tries used up; nothing of the last try was stored
-└── OutcomeUnknown     no answer: it may be stored. Publish again with the same message ids
+├── Unavailable        refused for now, or no answer, all tries used up; nothing was done
+│   └── NotStored      nothing of the last try was stored
+└── OutcomeUnknown     no answer: it may be done. Publish again with the same message ids
 """
 
 from collections.abc import Sequence
@@ -48,7 +50,11 @@ class PublishError(Exception):
         """Of the publications that were tried: use them again, and nothing is stored twice."""
 
 
-class InvalidPublication(PublishError):
+class InvalidRequest(PublishError):
+    """The request breaks a rule, or names what is not there. Nothing was done."""
+
+
+class InvalidPublication(InvalidRequest):
     """The request breaks a rule; trying again cannot help. Nothing was stored."""
 
 
@@ -56,9 +62,13 @@ class NotAllowed(PublishError):
     """The API key is missing, wrong, or not good for this."""
 
 
-class NotStored(PublishError):
-    """The server refused for now, and did so until the tries were used up."""
+class Unavailable(PublishError):
+    """The server did not answer, or refused for now, until the tries were used up."""
+
+
+class NotStored(Unavailable):
+    """Nothing of the last try was stored."""
 
 
 class OutcomeUnknown(PublishError):
-    """It may or may not be stored: publish again with the same message ids."""
+    """It may or may not be stored, or done: publish again with the same message ids."""
