@@ -68,6 +68,12 @@ class Acks:
         if self._saved >= URGENT_COUNT:
             self._urgent.set()
 
+    def was_reset(self, channel: Channel) -> None:
+        """The server has replaced this point: what it was told before does not count any more,
+        or a device that was rewound and is soon back where it was would never say so."""
+        self._said.pop(channel, None)
+        self.moved([channel])
+
     def reconsider(self, biz: str) -> None:
         """The biz has lost its handler."""
         self.moved([channel for channel in self._said if channel[0] == biz])
