@@ -1,8 +1,8 @@
 """Where a device goes on in each of its channels: what it says against what is known of it.
 
 Strategy: pure. The device's own sync point is the truth; what the store knows of it is the record.
-Said more than recorded: acks were lost, and the ids between are judged again for the journal
-(`gaps`). Said less, or nothing: the device has lost its store, and the record begins a new lap. A
+Said more than recorded: acks were lost, with a link or by a restore, and the ids between are judged
+again for the journal (`gaps`). Said less, or nothing: the device has lost its store, and the record begins a new lap. A
 replay that waits puts the point back, unless the device's point says that it has followed already.
 
 Not here: reading and writing (login.py, attendance.py).
@@ -16,6 +16,10 @@ from mobilesync.domain.sync_point import Advance, Head, Resume, Skip, SyncPoint,
 from mobilesync.engine.devices import KnownDevice
 from mobilesync.engine.replays import Replay
 from mobilesync.protocol.codes import ResetReason
+
+
+_HOLDS = (None, ResetReason.RENAMED, ResetReason.RESTORED)
+"""Where a device goes on that holds all before it that it was not refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,9 @@ class Entry:
             if self._goes_back(place, self._arrival.points.get(channel)):
                 yield Advance(*at, restarts=True)
             elif place.reset is not ResetReason.TRIMMED:
-                # Hello is an ack: what died with the last link is said again here. And what a
-                # Reset says is so once the device has it; until then it says the same again.
+                # Hello is an ack: what died with the last link, or with the store that was
+                # restored, is said again here. And what a Reset says is so once the device has
+                # it; until then it says the same again.
                 yield Advance(*at, skips=self._arrival.recovered.get(channel, ()))
 
     def _goes_back(self, place: Resume, known: SyncPoint | None) -> bool:
@@ -126,13 +131,19 @@ class Entry:
 
 
 def gaps(
-    said: Mapping[Channel, SyncPoint], arrival: Arrival, epoch: int
+    said: Mapping[Channel, SyncPoint],
+    heads: Mapping[Channel, Head],
+    arrival: Arrival,
+    lineage: Sequence[int],
 ) -> dict[Channel, tuple[int, int]]:
-    """(recorded, said) where the device holds more than is on record, in the current epoch."""
+    """(recorded, held) where the device holds more of what is true now than is on record."""
     found: dict[Channel, tuple[int, int]] = {}
     for channel, point in said.items():
+        place = resume(point, heads.get(channel), lineage)
+        if place.reset not in _HOLDS:
+            continue
         known = arrival.points.get(channel)
-        recorded = known.received if known is not None and known.epoch == epoch else 0
-        if point.epoch == epoch and point.received > recorded:
-            found[channel] = (recorded, point.received)
+        recorded = known.received if known is not None else 0
+        if place.cursor > recorded:
+            found[channel] = (recorded, place.cursor)
     return found

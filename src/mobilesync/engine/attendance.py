@@ -120,7 +120,7 @@ class Attendance:
         heads: Mapping[Channel, Head],
         arrival: Arrival,
     ) -> dict[Channel, tuple[Skip, ...]]:
-        found = gaps(said, arrival, self._store.lineage[-1])
+        found = gaps(said, heads, arrival, self._store.lineage)
         if not found:
             return {}
         known = arrival.known
