@@ -333,6 +333,8 @@ class Done(Fact, frozen=True):
     """Of an offer: where it was appended."""
     id: int = 0
     """The oplog that was appended for it; of a rewinding, the new sync point."""
+    before: int = 0
+    """Of a rewinding: the sync point as the service knew it."""
 
 
 # --- the app's own word on its users

@@ -90,7 +90,9 @@ class SimOperator:
                 self._now_ms(), call, channel, f"{channel.app}/{device}", to
             ),
             work,
-            lambda call, replayed: h.Done(self._now_ms(), call, channel.target, replayed.floor),
+            lambda call, replayed: h.Done(
+                self._now_ms(), call, channel.target, replayed.floor, replayed.received_before
+            ),
         )
 
     def offer(self, channel: Channel, oplog_id: int, device: str) -> None:

@@ -2,7 +2,7 @@
 
 Only the calm obliges: an oplog that the service knows to be processed by a device that was given it,
 and that was for all of the user's time consumed by one, is withdrawn in the end. And nothing is
-withdrawn as consumed that its device was not given.
+withdrawn as consumed that its device was not given, as far as the service could know.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,9 @@ def _check_too_much(ledger: Ledger, given: dict[str, set[OplogName]]) -> Iterato
             continue
         device = f"{stored.name.channel.app}/{stored.by}"
         for name in stored.withdraws:
-            if name not in given.get(device, set()):
+            # An ack that was lost, and is made up for by a Hello, says less.
+            is_sure = ledger.was_acked(device, name)
+            if is_sure and name not in given.get(device, set()):
                 sentence = f"{name} was withdrawn as consumed by {device}, which never had it"
                 yield Finding("CONSUMED", stored.since_ms, sentence)
 

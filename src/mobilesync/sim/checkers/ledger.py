@@ -87,6 +87,18 @@ class Stored:
         return self.origin or self.name
 
 
+class LiveAck(NamedTuple):
+    """An ack that reached the server on a living wire."""
+
+    at_ms: int
+    base: int
+    """What the wire's Hello or Bind said: what is above it was pushed on this wire."""
+    received: int
+    processed: int
+    epoch: int
+    wire: int
+
+
 class _Restore(NamedTuple):
     parent: int
     heads: dict[Channel, int]
@@ -114,6 +126,9 @@ class Ledger:
         """By what they withdraw."""
         self.acked: dict[Channel, list[tuple[int, int]]] = {}
         """(when, received) of every ack that reached the server, and of what Hellos said."""
+        self.live_acks: dict[tuple[str, Channel], list[LiveAck]] = {}
+        """By device."""
+        self._bases: dict[tuple[int, Channel], int] = {}
         self.rulebook = Rulebook(history)
         self.census = Census(history)
         self._lines: dict[tuple[Channel, int], list[Stored]] = {}
@@ -157,6 +172,14 @@ class Ledger:
     def may_have_ended(self, stored: Stored, at_ms: int) -> bool:
         """Whether by the server's clock the oplog may be gone at the true time `at_ms`."""
         return stored.ends_ms <= self.latest_wall_ms(stored.since_ms, at_ms) + 1
+
+    def was_acked(self, device: str, name: OplogName) -> bool:
+        """Whether the device has acked the oplog on the wire that brought it, or passed it over."""
+        return any(
+            ack.base < name.id <= ack.received
+            and self.origin(name.channel, ack.epoch, name.id) == name
+            for ack in self.live_acks.get((device, name.channel), ())
+        )
 
     def line(self, channel: Channel, epoch: int) -> list[Stored]:
         """What a store whose current epoch is `epoch` has, or had, in the channel; by id. Call
@@ -204,9 +227,14 @@ class Ledger:
         match fact:
             case h.SaidAck():
                 self._note_acked(fact.at_ms, fact.channel, fact.received)
+                base = self._bases.get((fact.wire, fact.channel), 0)
+                acked = (fact.at_ms, base, fact.received, fact.processed, self.epoch)
+                line = self.live_acks.setdefault((fact.device, fact.channel), [])
+                line.append(LiveAck(*acked, fact.wire))
             case h.SaidHello() | h.SaidUser():
                 for channel, _, received in fact.points:
                     self._note_acked(fact.at_ms, channel, received)
+                    self._bases[fact.wire, channel] = received
             case h.RecallAsked():
                 name = self.origin(fact.channel, self.epoch, fact.id)
                 self.recalls.setdefault(name, fact.at_ms)

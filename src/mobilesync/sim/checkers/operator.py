@@ -6,9 +6,9 @@
 - An offer that was answered is an oplog like any other: G1 and G3 look after it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from mobilesync.domain.channel import Channel
+from mobilesync.domain.channel import Channel, session_targets
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.protocol.codes import ResetReason
 from mobilesync.sim import history as h
@@ -46,24 +46,56 @@ def _check_rules(ledger: Ledger) -> Iterator[Finding]:
 
 
 def _check_rewinds(ledger: Ledger) -> Iterator[Finding]:
-    asked: dict[int, h.RewindAsked] = {}
-    waiting: dict[tuple[str, Channel], h.RewindAsked] = {}
+    follower = _Rewinds()
     for fact in ledger.history:
-        match fact:
-            case h.RewindAsked():
-                asked[fact.call] = fact
-            case h.Done() if fact.call in asked:
-                rewind = asked[fact.call]
-                waiting[rewind.device, rewind.channel] = rewind
-            case h.Restored():
-                waiting.clear()
-            case h.Installed():
-                for key in [key for key in waiting if key[0] == fact.device]:
-                    del waiting[key]
-            case h.WasReset() if fact.reason != ResetReason.RENAMED:
-                waiting.pop((fact.device, fact.channel), None)
+        follower.follow(fact)
     for install in ledger.census.last_installs():
-        for (device, channel), rewind in waiting.items():
+        for (device, channel), (rewind, _) in follower.waiting.items():
             if device == install.device and channel.target in install.targets():
                 sentence = f"{device} was never rewound in {channel} to {rewind.to}"
                 yield Finding("OPERATOR", rewind.at_ms, sentence)
+
+
+class _Rewinds:
+    """What was answered and is not carried out."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[tuple[str, Channel], tuple[h.RewindAsked, int]] = {}
+        """Each with the sync point that the device had."""
+        self._asked: dict[int, h.RewindAsked] = {}
+        self._said: dict[int, dict[Channel, int]] = {}
+        """By wire: what its last Hello or Bind listed."""
+
+    def follow(self, fact: h.Fact) -> None:
+        match fact:
+            case h.RewindAsked():
+                self._asked[fact.call] = fact
+            case h.Done() if fact.call in self._asked and fact.id < fact.before:
+                rewind = self._asked[fact.call]
+                self.waiting[rewind.device, rewind.channel] = (rewind, fact.before)
+            case h.Restored():
+                self.waiting.clear()
+            case h.Installed():
+                self._forget(lambda device, _: device == fact.device)
+            case h.WasReset() if fact.reason != ResetReason.RENAMED:
+                self.waiting.pop((fact.device, fact.channel), None)
+            case h.SaidHello() | h.SaidUser():
+                self._said[fact.wire] = {channel: upto for channel, _, upto in fact.points}
+            case h.Welcomed():
+                self._welcome(fact)
+
+    def _welcome(self, fact: h.Welcomed) -> None:
+        """A device that is below its place, because its store is new, gets it all anyway."""
+        said = self._said.pop(fact.wire, {})
+        targets = session_targets(fact.user, fact.device.partition("/")[2])
+
+        def is_below(device: str, channel: Channel) -> bool:
+            before = self.waiting[device, channel][1]
+            is_mine = device == fact.device and channel.target in targets
+            return is_mine and said.get(channel, 0) < before
+
+        self._forget(is_below)
+
+    def _forget(self, test: Callable[[str, Channel], bool]) -> None:
+        for key in [key for key in self.waiting if test(*key)]:
+            del self.waiting[key]
