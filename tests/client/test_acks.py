@@ -8,7 +8,7 @@ from mobilesync.client.acks import URGENT_COUNT, Acks
 from mobilesync.client.inbox import Channel
 from mobilesync.client.local_store import LocalStore
 from mobilesync.protocol import messages as m
-from mobilesync.protocol.codes import Waits
+from mobilesync.protocol.codes import ResetReason, Waits
 from mobilesync.protocol.limits import POINTS_MAX
 from tests.client.scripted import EPOCH, Pipe, eventually, push
 
@@ -61,20 +61,16 @@ async def test_no_news_no_bytes() -> None:
     assert len(server.heard) == 1
 
 
-async def test_a_point_that_was_put_back_is_acked_anew() -> None:
+async def test_who_is_back_after_a_reset_says_so() -> None:
     server = Server()
-    server.acks.said([m.SyncPoint(*CHAT, EPOCH, 2, 0)])
     server.save(push(0, 1, 2))
+    server.acks.said(server.store.points({CHAT[1]}))
     server.acks.flush()
-    assert server.heard == []
-    # A replay: the device is at 2 again before anything of it was acked.
-    server.acks.reset(CHAT)
-    server.acks.moved([CHAT], 2)
+    server.store.reset(m.Reset(*CHAT, EPOCH, 1, int(ResetReason.REWOUND)))
+    server.acks.was_reset(CHAT)
+    server.save(push(1, 2))
     server.acks.flush()
     assert server.heard == [m.Ack([m.Acked(*CHAT, 2, 0)])]
-    server.acks.moved([CHAT])
-    server.acks.flush()
-    assert len(server.heard) == 1
 
 
 async def test_a_catch_up_is_acked_without_delay() -> None:

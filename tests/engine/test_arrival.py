@@ -117,12 +117,40 @@ class TestShared:
         assert entry.place(PAY) == Resume(15, ResetReason.TRIMMED)
 
 
-def test_gaps_are_where_more_is_said_than_recorded() -> None:
-    said = {CHAT: SyncPoint(NOW, 12), PAY: SyncPoint(NOW, 9)}
-    arrival = Arrival("d1", points={CHAT: SyncPoint(NOW, 10), PAY: SyncPoint(NOW, 9)})
-    assert gaps(said, arrival, NOW) == {CHAT: (10, 12)}
-    assert gaps(said, Arrival("d1"), NOW) == {CHAT: (0, 12), PAY: (0, 9)}
-    assert gaps({CHAT: SyncPoint(OLD, 12)}, Arrival("d1"), NOW) == {}
+class TestGaps:
+    LINEAGE = (OLD, NOW)
+
+    def gaps(
+        self, said: dict[Channel, SyncPoint], known: dict[Channel, SyncPoint], head: Head = HEAD
+    ) -> dict[Channel, tuple[int, int]]:
+        heads = dict.fromkeys((CHAT, PAY), head)
+        return gaps(said, heads, Arrival("d1", points=known), self.LINEAGE)
+
+    def test_where_more_is_said_than_recorded(self) -> None:
+        said = {CHAT: SyncPoint(NOW, 12), PAY: SyncPoint(NOW, 9)}
+        known = {CHAT: SyncPoint(NOW, 10), PAY: SyncPoint(NOW, 9)}
+        assert self.gaps(said, known) == {CHAT: (10, 12)}
+        assert self.gaps(said, {}) == {CHAT: (0, 12), PAY: (0, 9)}
+
+    def test_a_restore_has_taken_the_record_of_what_is_still_true(self) -> None:
+        head = Head(20, NOW, forks=(Fork(OLD, 9),))
+        restored, renamed = SyncPoint(OLD, 12), SyncPoint(OLD, 8)
+        known = {PAY: SyncPoint(OLD, 6)}
+        assert self.gaps({CHAT: restored, PAY: renamed}, known, head) == {CHAT: (0, 9), PAY: (6, 8)}
+
+    def test_what_is_no_place_to_go_on_from_says_nothing(self) -> None:
+        head = Head(20, NOW, floor=15)
+        foreign, future, trimmed = SyncPoint(99, 5), SyncPoint(NOW, 21), SyncPoint(NOW, 5)
+        assert self.gaps({CHAT: foreign, PAY: future}, {}, head) == {}
+        assert self.gaps({CHAT: trimmed}, {}, head) == {}
+
+
+def test_what_a_restore_took_from_the_record_is_told_by_hello() -> None:
+    skips = (Skip(3, 3, int(Reason.VERSION)),)
+    head = Head(20, NOW, forks=(Fork(OLD, 9),))
+    entry = _entry({CHAT: SyncPoint(OLD, 12, 12)}, {}, head=head, recovered={CHAT: skips})
+    assert entry.place(CHAT) == Resume(9, ResetReason.RESTORED)
+    assert entry.advances() == [Advance(CHAT, "d1", NOW, 9, 9, 1000, skips=skips)]
 
 
 class TestResets:

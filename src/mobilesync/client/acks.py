@@ -60,12 +60,6 @@ class Acks:
             if each.processed < each.received:
                 self._moved[channel] = None
 
-    def reset(self, channel: Channel) -> None:
-        """The server has put the point elsewhere: what was said of it before is said anew, also
-        when it comes back to the same place."""
-        self._said.pop(channel, None)
-        self.moved([channel])
-
     def moved(self, channels: Iterable[Channel], saved: int = 0) -> None:
         """These points may have moved; `saved` oplogs came with it."""
         self._moved.update(dict.fromkeys(channels))
@@ -73,6 +67,12 @@ class Acks:
         self._wake.set()
         if self._saved >= URGENT_COUNT:
             self._urgent.set()
+
+    def was_reset(self, channel: Channel) -> None:
+        """The server has replaced this point: what it was told before does not count any more,
+        or a device that was rewound and is soon back where it was would never say so."""
+        self._said.pop(channel, None)
+        self.moved([channel])
 
     def reconsider(self, biz: str) -> None:
         """The biz has lost its handler."""

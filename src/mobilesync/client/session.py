@@ -351,7 +351,7 @@ class Session:
                 return
             self._store.reset(reset)
         channel = (reset.biz, reset.target)
-        self.acks.reset(channel)
+        self.acks.was_reset(channel)
         self._around.saved([channel], 0)
 
     def _notice(self, notice: m.Notice) -> None:

@@ -124,6 +124,11 @@ def note_sends(session: Acking) -> None:
 
 def _advance(session: Acking, advances: Sequence[Advance]) -> None:
     """Move the device's points, and those that the user's devices share."""
+    session.house.store.advance([*advances, *shared_steps(session, advances)])
+
+
+def shared_steps(session: Acking, advances: Sequence[Advance]) -> list[Advance]:
+    """The same steps of those points that the user's devices share."""
     configs = session.house.configs
     shared: list[Advance] = []
     for advance in advances:
@@ -134,4 +139,21 @@ def _advance(session: Acking, advances: Sequence[Advance]) -> None:
             skips = tuple(each for each in advance.skips if each.reason != Reason.ELSEWHERE)
             owner = user_owner(session.user)
             shared.append(structs.replace(advance, device=owner, skips=skips))
-    session.house.store.advance([*advances, *shared])
+    return shared
+
+
+def given_ids(before: int, upto: int, skipped: Sequence[Skip]) -> list[tuple[int, int]]:
+    """The ids above `before` up to `upto` without those that were skipped, as ranges."""
+    found: list[tuple[int, int]] = []
+    first = before + 1
+    for skip in skipped:
+        if skip.last < first:
+            continue
+        if skip.first > upto:
+            break
+        if skip.first > first:
+            found.append((first, skip.first - 1))
+        first = skip.last + 1
+    if first <= upto:
+        found.append((first, upto))
+    return found

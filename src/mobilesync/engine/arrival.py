@@ -1,8 +1,8 @@
 """Where a device goes on in each of its channels: what it says against what is known of it.
 
 Strategy: pure. The device's own sync point is the truth; what the store knows of it is the record.
-Said more than recorded: acks were lost, and the ids between are judged again for the journal
-(`gaps`). Said less, or nothing: the device has lost its store, and the record begins a new lap. A
+Said more than recorded: acks were lost, with a link or by a restore; the ids between are judged again
+(`gaps`), for what the device was refused, and whoever wants to know of acks is told (`progress`). Said less, or nothing: the device has lost its store, and the record begins a new lap. A
 replay that waits puts the point back, unless the device's point says that it has followed already.
 
 Not here: reading and writing (login.py, attendance.py).
@@ -12,10 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.reasons import OFFERED_AGAIN
 from mobilesync.domain.sync_point import Advance, Head, Resume, Skip, SyncPoint, resume
+from mobilesync.engine.acks import Progress
 from mobilesync.engine.devices import KnownDevice
 from mobilesync.engine.replays import Replay
 from mobilesync.protocol.codes import ResetReason
+
+_HOLDS = (None, ResetReason.RENAMED, ResetReason.RESTORED)
+"""Where a device goes on that holds all before it that it was not refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,9 @@ class Arrival:
     """Points of the user, in channels where they are the user's."""
     replays: Mapping[Channel, Replay] = field(default_factory=dict)
     recovered: Mapping[Channel, tuple[Skip, ...]] = field(default_factory=dict)
-    """What the device was refused in ids whose acks were lost."""
+    """What of the ids whose acks were lost the device was refused, or may not have got."""
+    passed: Mapping[Channel, tuple[Skip, ...]] = field(default_factory=dict)
+    """What of the ids that were acked but not processed the device did not get."""
     was_refused: bool = False
     """Whether the device, or its user, was refused anything that a change may undo."""
 
@@ -61,6 +68,28 @@ class Entry:
     def advances(self) -> list[Advance]:
         """What the record learns from this login."""
         return [*self._said(), *self._unsaid()]
+
+    def acks(self) -> list[Advance]:
+        """Those of them that say what the device holds: Hello is an ack."""
+        return [
+            each
+            for each in self._said()
+            if not each.restarts and self._places[each.channel].reset in _HOLDS
+        ]
+
+    def progress(self) -> Iterator[Progress]:
+        """What of it is news, for whoever wants to know of acks."""
+        arrival = self._arrival
+        for each in self.acks():
+            channel = each.channel
+            known = arrival.points.get(channel, SyncPoint(0, 0))
+            received = max(known.received, each.received)
+            processed = max(known.processed, each.processed)
+            if received > known.received or processed > known.processed:
+                missed = arrival.recovered.get(channel, ())
+                moved = (known.received, received, known.processed, processed)
+                passed = (*arrival.passed.get(channel, ()), *missed)
+                yield Progress(channel, *moved, missed, passed, known.restarts)
 
     def laps(self) -> dict[Channel, int]:
         """In which lap the device is after this login, where that is not the first."""
@@ -102,9 +131,12 @@ class Entry:
             if self._goes_back(place, self._arrival.points.get(channel)):
                 yield Advance(*at, restarts=True)
             elif place.reset is not ResetReason.TRIMMED:
-                # Hello is an ack: what died with the last link is said again here. And what a
-                # Reset says is so once the device has it; until then it says the same again.
-                yield Advance(*at, skips=self._arrival.recovered.get(channel, ()))
+                # Hello is an ack: what died with the last link, or with the store that was
+                # restored, is said again here. And what a Reset says is so once the device has
+                # it; until then it says the same again.
+                missed = self._arrival.recovered.get(channel, ())
+                refused = tuple(skip for skip in missed if skip.reason in OFFERED_AGAIN)
+                yield Advance(*at, skips=refused)
 
     def _goes_back(self, place: Resume, known: SyncPoint | None) -> bool:
         """Whether the device goes on before where the record says that it was."""
@@ -126,13 +158,19 @@ class Entry:
 
 
 def gaps(
-    said: Mapping[Channel, SyncPoint], arrival: Arrival, epoch: int
+    said: Mapping[Channel, SyncPoint],
+    heads: Mapping[Channel, Head],
+    arrival: Arrival,
+    lineage: Sequence[int],
 ) -> dict[Channel, tuple[int, int]]:
-    """(recorded, said) where the device holds more than is on record, in the current epoch."""
+    """(recorded, held) where the device holds more of what is true now than is on record."""
     found: dict[Channel, tuple[int, int]] = {}
     for channel, point in said.items():
+        place = resume(point, heads.get(channel), lineage)
+        if place.reset not in _HOLDS:
+            continue
         known = arrival.points.get(channel)
-        recorded = known.received if known is not None and known.epoch == epoch else 0
-        if point.epoch == epoch and point.received > recorded:
-            found[channel] = (recorded, point.received)
+        recorded = known.received if known is not None else 0
+        if place.cursor > recorded:
+            found[channel] = (recorded, place.cursor)
     return found

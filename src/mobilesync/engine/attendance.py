@@ -16,12 +16,15 @@ import structlog
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import MobilesyncError
+from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.rules import Viewer
 from mobilesync.domain.sync_point import Head, Skip, SyncPoint, user_owner
 from mobilesync.engine.arrival import Arrival, gaps
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.devices import Devices, KnownDevice
+from mobilesync.engine.feed import skips_of
 from mobilesync.engine.offers import Offers
+from mobilesync.engine.proof import STEPS_MAX, last_words
 from mobilesync.engine.replays import Replays
 from mobilesync.engine.session import Phase, Session
 from mobilesync.storage.contract import Store
@@ -75,8 +78,12 @@ class Attendance:
             self._replays.of_device(app, session.device),
             was_refused=any(p.refused for p in (*points.values(), *shared.values())),
         )
-        self._forget_followed(session, said, arrival)
-        return replace(arrival, recovered=await self._recover(session, said, heads, arrival))
+        self._forget_followed(session, said, arrival, targets)
+        return replace(
+            arrival,
+            recovered=await self._recover(session, said, heads, arrival),
+            passed=await self._passed(session, said, arrival),
+        )
 
     async def arrived(self, session: Session, arrival: Arrival) -> None:
         """See `Greeter` (login.py)."""
@@ -88,7 +95,8 @@ class Attendance:
         for listener in self.on_arrived:
             listener(session)
         has_changed = new_user or known is None or known.conditions_see != session.attributes
-        was_refused = arrival.was_refused or any(arrival.recovered.values())
+        recovered = (skip for skips in arrival.recovered.values() for skip in skips)
+        was_refused = arrival.was_refused or any(s.reason in OFFERED_AGAIN for s in recovered)
         # What a point of the user was refused may have been on another device.
         if was_refused and (has_changed or arrival.shared):
             await self._offer(session)
@@ -106,11 +114,18 @@ class Attendance:
         return any(config is not None and config.has_user_points for config in configs)
 
     def _forget_followed(
-        self, session: Session, said: Mapping[Channel, SyncPoint], arrival: Arrival
+        self,
+        session: Session,
+        said: Mapping[Channel, SyncPoint],
+        arrival: Arrival,
+        targets: Sequence[str],
     ) -> None:
-        for channel, point in said.items():
-            waiting = arrival.replays.get(channel)
-            if waiting is not None and point.received < waiting.received_before:
+        """A device that is below where it was has followed, or has lost its store: either way it
+        gets everything from there."""
+        for channel, waiting in list(arrival.replays.items()):
+            point = said.get(channel)
+            received = point.received if point is not None else 0
+            if channel.target in targets and received < waiting.received_before:
                 self._replays.done(channel, session.device)
 
     async def _recover(
@@ -120,7 +135,7 @@ class Attendance:
         heads: Mapping[Channel, Head],
         arrival: Arrival,
     ) -> dict[Channel, tuple[Skip, ...]]:
-        found = gaps(said, arrival, self._store.lineage[-1])
+        found = gaps(said, heads, arrival, self._store.lineage)
         if not found:
             return {}
         known = arrival.known
@@ -134,6 +149,21 @@ class Attendance:
                 skips = await self._offers.recover(channel, recorded, now, head, before)
                 recovered[channel] = skips
         return recovered
+
+    async def _passed(
+        self, session: Session, said: Mapping[Channel, SyncPoint], arrival: Arrival
+    ) -> dict[Channel, tuple[Skip, ...]]:
+        """What the device was passed over of ids that it has processed since its last ack."""
+        passed: dict[Channel, tuple[Skip, ...]] = {}
+        for channel, point in said.items():
+            known = arrival.points.get(channel)
+            if known is None or known.processed >= min(point.processed, known.received):
+                continue
+            low, high = known.processed, known.received
+            steps = await self._store.journal(channel, session.device, low, STEPS_MAX)
+            words = last_words(steps, low, high)
+            passed[channel] = tuple(skips_of([(i, Reason(r)) for i, r in words.items() if r]))
+        return passed
 
     async def _offer(self, session: Session) -> None:
         try:

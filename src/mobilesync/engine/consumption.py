@@ -17,12 +17,17 @@ from msgspec import json
 from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import MobilesyncError
-from mobilesync.domain.oplog import Appended, Details, Draft, Oplog, Withdrawal, WithdrawalReason
-from mobilesync.domain.rules import Look, Viewer, refusal
+from mobilesync.domain.oplog import (
+    Appended,
+    Details,
+    Draft,
+    Withdrawal,
+    WithdrawalReason,
+    may_withdraw,
+)
 from mobilesync.domain.sync_config import RETENTION_S_MAX
-from mobilesync.engine.acks import Progress
+from mobilesync.engine.acks import Progress, given_ids
 from mobilesync.engine.configs import SyncConfigs
-from mobilesync.engine.devices import Devices
 from mobilesync.engine.offers import RESERVED
 from mobilesync.engine.session import Session
 from mobilesync.engine.ticker import pause
@@ -33,38 +38,35 @@ log = structlog.get_logger(__name__)
 
 KIND = "consumption"
 RETRY_S = 1.0
+WAITING_RANGES_MAX = 1_000
+"""Of one device in one channel, while the store refuses: what is between further ones, which the
+device was passed over, is withdrawn with them."""
 _PAGE_COUNT = 500
 _PAGE_BYTES = 4 * 1024 * 1024
 
 Append = Callable[[Sequence[Draft]], Awaitable[list[Appended]]]
 _Place = tuple[Channel, str]
+_Ids = tuple[int, int]
+"""A range of ids, both ends in it."""
 
 
 class Consumption:
     """Withdraws what was consumed."""
 
-    def __init__(
-        self,
-        store: Store,
-        configs: SyncConfigs,
-        devices: Devices,
-        clock: Clock,
-        append: Append,
-    ) -> None:
+    def __init__(self, store: Store, configs: SyncConfigs, clock: Clock, append: Append) -> None:
         self._store = store
         self._configs = configs
-        self._devices = devices
         self._clock = clock
         self._append = append
-        self._waiting: dict[_Place, tuple[int, int]] = {}
-        """By channel and device: ids above the first up to the second."""
+        self._waiting: dict[_Place, list[_Ids]] = {}
+        """By channel and device, what it was given and has processed; ascending."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Withdraw what an earlier life left to be withdrawn."""
         for value in (await self._store.documents(KIND)).values():
-            channel, device, before, upto = json.decode(value, type=tuple[Channel, str, int, int])
-            self._waiting[channel, device] = (before, upto)
+            channel, device, given = json.decode(value, type=tuple[Channel, str, list[_Ids]])
+            self._waiting[channel, device] = given
         self._go_on()
 
     async def stop(self) -> None:
@@ -81,12 +83,16 @@ class Consumption:
         config = self._configs.find(channel.app, channel.biz)
         if config is None or config.consumed_by != "one":
             return
-        place = (channel, session.device)
-        before, _ = self._waiting.get(place, (progress.processed_before, 0))
-        self._waiting[place] = (before, progress.processed)
-        value = json.encode((channel, session.device, before, progress.processed))
+        given = given_ids(progress.processed_before, progress.processed, progress.passed)
+        if given:
+            place = (channel, session.device)
+            self._waiting[place] = waiting = _joined(self._waiting.get(place, []), given)
+            self._note(place, waiting)
+            self._go_on()
+
+    def _note(self, place: _Place, waiting: Sequence[_Ids]) -> None:
+        value = json.encode((*place, waiting)) if waiting else None
         self._store.note_documents([Document(KIND, _key(place), value)])
-        self._go_on()
 
     def _go_on(self) -> None:
         if self._waiting and (self._task is None or self._task.done()):
@@ -94,34 +100,32 @@ class Consumption:
 
     async def _run(self) -> None:
         while self._waiting:
-            place, (before, upto) = next(iter(self._waiting.items()))
+            place, waiting = next(iter(self._waiting.items()))
             try:
-                await self._withdraw(*place, before, upto)
+                await self._withdraw(*place, waiting)
             except MobilesyncError as error:
                 log.warning("not_withdrawn_yet", biz=place[0].biz, reason=str(error))
                 await pause(RETRY_S)
                 continue
-            now = self._waiting.pop(place)
-            if now[1] > upto:
-                self._waiting[place] = (upto, now[1])
-            else:
-                self._store.note_documents([Document(KIND, _key(place), None)])
+            # To the end of the row, with what has come meanwhile.
+            upto = waiting[-1][1]
+            left = [(max(first, upto + 1), last) for first, last in self._waiting.pop(place)]
+            left = [(first, last) for first, last in left if first <= last]
+            if left:
+                self._waiting[place] = left
+            self._note(place, left)
 
-    async def _withdraw(self, channel: Channel, device: str, before: int, upto: int) -> None:
-        known = await self._devices.find(channel.app, device)
-        if known is None:
-            return
-        user = channel.target.partition(":")[2]
-        # Ends do not count: it was processed in time, or it makes no difference.
-        viewer, look = Viewer(device, user, known.conditions_see), Look(0)
+    async def _withdraw(self, channel: Channel, device: str, given: Sequence[_Ids]) -> None:
+        before, upto = given[0][0] - 1, given[-1][1]
         while before < upto:
             page = await self._store.read(channel, before, _PAGE_COUNT, _PAGE_BYTES)
-            given = [
-                oplog.id
-                for oplog in page.oplogs
-                if oplog.id <= upto and not refusal(oplog, viewer, look) and not _withdraws(oplog)
+            ids = [
+                each.id
+                for each in page.oplogs
+                if any(first <= each.id <= last for first, last in given)
+                and may_withdraw(each, WithdrawalReason.CONSUMED)
             ]
-            ranges = _ranges(given)
+            ranges = _ranges(ids)
             for begin in range(0, len(ranges), RANGES_MAX):
                 await self._append(
                     [self._draft(channel, device, ranges[begin : begin + RANGES_MAX])]
@@ -151,12 +155,19 @@ def _key(place: _Place) -> str:
     return "\0".join((*channel, device))
 
 
-def _withdraws(oplog: Oplog) -> bool:
-    return oplog.details is not None and oplog.details.withdraws is not None
+def _joined(waiting: Sequence[_Ids], more: Sequence[_Ids]) -> list[_Ids]:
+    """Both, ascending, as few ranges as may be."""
+    joined: list[_Ids] = []
+    for first, last in sorted([*waiting, *more]):
+        if joined and (first <= joined[-1][1] + 1 or len(joined) >= WAITING_RANGES_MAX):
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined
 
 
-def _ranges(ids: Sequence[int]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+def _ranges(ids: Sequence[int]) -> list[_Ids]:
+    found: list[_Ids] = []
     for each in ids:
         if found and found[-1][1] + 1 == each:
             found[-1] = (found[-1][0], each)

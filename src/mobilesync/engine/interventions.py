@@ -154,6 +154,9 @@ class Interventions:
             hint = f"0 to {point.received - 1}: below the device's sync point"
             raise InvalidRequest("nothing to replay", field="to", hint=hint)
         floor = max(to, head.floor)
+        if floor >= point.received:
+            hint = f"retention has left nothing up to {head.floor}"
+            raise InvalidRequest("nothing to replay", field="to", hint=hint)
         now_ms = self._clock.wall_ms()
         replay = Replay(channel, device, floor, point.received, now_ms)
         await self._replays.put(replay)

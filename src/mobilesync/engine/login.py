@@ -23,7 +23,7 @@ from mobilesync.domain.errors import InvalidRequest, Refused, TokenRefused, Unkn
 from mobilesync.domain.names import check_biz, check_owner
 from mobilesync.domain.reasons import Reason
 from mobilesync.domain.sync_point import Head, Resume, Skip, SyncPoint
-from mobilesync.engine.acks import note_sends
+from mobilesync.engine.acks import note_sends, shared_steps
 from mobilesync.engine.arrival import Arrival, Entry
 from mobilesync.engine.session import RETRY_SPREAD_MS, Command, Phase, Session
 from mobilesync.engine.tokens import Identity
@@ -220,7 +220,9 @@ class Logins:
         entry = Entry(points, heads, arrival, lineage, now_ms)
         resets = [self._place(session, channel, point, entry) for channel, point in points.items()]
         said = [each for each in resets if each is not None]
-        self._store.advance(entry.advances())
+        self._store.advance([*entry.advances(), *shared_steps(session, entry.acks())])
+        for progress in entry.progress():
+            house.progressed(session, progress)
         for channel, lap in entry.laps().items():
             session.cursors.setdefault(channel, Cursor(0)).lap = lap
         house.metrics.resets += len(said)

@@ -63,18 +63,15 @@ class Offers:
     async def recover(
         self, channel: Channel, known: int, said: int, head: Head, before: Viewer
     ) -> tuple[Skip, ...]:
-        """What a device that holds `said`, of which only `known` was on record, was refused
-        between the two, judged by what it was `before`."""
+        """What a device that holds `said`, of which only `known` was on record, does not get of
+        what is between the two, judged by what it was `before`."""
         low, high = max(known, head.trimmed, said - RECOVERED_IDS_MAX), min(said, head.last)
         now_ms = self._clock.wall_ms()
         refused: list[tuple[int, Reason]] = []
         while low < high:
             page = await self._feed.page(channel, low, high, (_PAGE_BYTES, high - low))
-            refused += (
-                (oplog_id, reason)
-                for oplog_id, reason in page.judge(before, now_ms)[1]
-                if reason in OFFERED_AGAIN and oplog_id <= high
-            )
+            judged = page.judge(before, now_ms)[1]
+            refused += ((oplog_id, reason) for oplog_id, reason in judged if oplog_id <= high)
             if page.upto <= low:
                 break
             low = page.upto

@@ -22,8 +22,7 @@ from msgspec import Struct, json, structs
 from mobilesync.domain.channel import EVERYONE, Channel
 from mobilesync.domain.errors import InvalidRequest, NotFound, Overloaded
 from mobilesync.domain.oplog import Appended, Draft
-from mobilesync.domain.sync_point import Skip
-from mobilesync.engine.acks import Progress
+from mobilesync.engine.acks import Progress, given_ids
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.session import Session
 from mobilesync.storage.contract import Also, Document, Store
@@ -105,11 +104,11 @@ class Outcomes:
         """A device's sync point has moved."""
         channel = progress.channel
         biz = channel.biz
-        received = _ranges(progress.received_before, progress.received, progress.skipped)
+        received = given_ids(progress.received_before, progress.received, progress.skipped)
         if received and self._listener.wants(channel.app, "oplog.delivered", biz):
             data = _moved(session, progress, received)
             self._listener.put(channel.app, "oplog.delivered", data, biz=biz)
-        processed = _ranges(progress.processed_before, progress.processed, progress.passed)
+        processed = given_ids(progress.processed_before, progress.processed, progress.passed)
         if processed and self._listener.wants(channel.app, "oplog.processed", biz):
             data = _moved(session, progress, processed)
             self._listener.put(channel.app, "oplog.processed", data, biz=biz)
@@ -227,23 +226,6 @@ def _moved(session: Session, progress: Progress, ids: Sequence[tuple[int, int]])
         "lap": progress.lap,
         "ids": [list(each) for each in ids],
     }
-
-
-def _ranges(before: int, upto: int, skipped: Sequence[Skip]) -> list[tuple[int, int]]:
-    """The ids above `before` up to `upto` without those that were skipped, as ranges."""
-    found: list[tuple[int, int]] = []
-    first = before + 1
-    for skip in skipped:
-        if skip.last < first:
-            continue
-        if skip.first > upto:
-            break
-        if skip.first > first:
-            found.append((first, skip.first - 1))
-        first = skip.last + 1
-    if first <= upto:
-        found.append((first, upto))
-    return found
 
 
 def _is_in(oplog_id: int, ranges: Sequence[tuple[int, int]]) -> bool:

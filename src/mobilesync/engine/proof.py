@@ -9,6 +9,8 @@ Limits: of a channel with more than STEPS_MAX steps above the trimmed ids, the o
 trimmed has no proof: a later step may cover its id without knowing that the device never got it.
 """
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from mobilesync.domain.channel import Channel
@@ -83,6 +85,19 @@ def prove(steps: list[Advance], oplog_id: int, point: SyncPoint | None) -> Proof
                 skipped=reason, skipped_at_ms=last.at_ms, is_current=is_current, lap=last.lap
             )
     return Proof(sent_at_ms, last.at_ms, processed_at_ms, is_current=is_current, lap=last.lap)
+
+
+def last_words(steps: Sequence[Advance], low: int, high: int) -> dict[int, int]:
+    """What `steps` prove of the ids above `low` up to `high`: the reason for which the owner was
+    moved over each, and 0 for what it got. What no step covers is left out."""
+    words: dict[int, int] = {}
+    for step in steps:
+        first, last = max(step.before, low) + 1, min(step.received, high)
+        words.update(dict.fromkeys(range(first, last + 1), 0))
+        for skip in step.skips:
+            covered = range(max(skip.first, first), min(skip.last, last) + 1)
+            words.update(dict.fromkeys(covered, skip.reason))
+    return words
 
 
 def _sent_at_ms(step: Advance, oplog_id: int) -> int:

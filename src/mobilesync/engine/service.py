@@ -173,7 +173,7 @@ class Service:
     ) -> None:
         """What stands beside the path: it watches, answers questions, or starts something on it."""
         store, clock, sessions = self.store, self.clock, self.sessions
-        self.consumption = Consumption(store, self.configs, self.devices, clock, self._append)
+        self.consumption = Consumption(store, self.configs, clock, self._append)
         self.interventions = Interventions(
             store,
             self.configs,

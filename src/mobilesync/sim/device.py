@@ -18,7 +18,7 @@ from mobilesync.client.options import ClientOptions
 from mobilesync.client.stream import Stream
 from mobilesync.domain.channel import Channel, session_targets
 from mobilesync.sim import history as h
-from mobilesync.sim.app import DONE_TABLE, NOTICE_BIZ, App
+from mobilesync.sim.app import DONE_TABLE, App
 from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.clock import SimClock
 from mobilesync.sim.device_store import Deadly, Moment, Seam, WatchedStore
@@ -46,6 +46,7 @@ class SimDevice:
         self.name = f"{plan.app}/{plan.device}"
         self.user = plan.user
         self.app_version = plan.app_version
+        self.attributes = plan.attributes
         self._loop = loop
         self._rng = rng
         self._network = network
@@ -91,8 +92,8 @@ class SimDevice:
         self.deadly = self.app.deadly = Deadly(self.process, self._rng)
         self.is_switching = self.is_closing = False
         self.client = None
-        version = self.app_version
-        self._add(h.DeviceStarted(self._now_ms(), self.name, self.plan.os, version))
+        version, attributes = self.app_version, self.attributes
+        self._add(h.DeviceStarted(self._now_ms(), self.name, self.plan.os, version, attributes))
         self._add(h.LoggedIn(self._now_ms(), self.name, self.user))
         self._living = self._loop.spawn(self.process, self._begin(self.process, self.deadly))
 
@@ -120,6 +121,14 @@ class SimDevice:
         if self.process is not None and self.process.alive and self.client is not None:
             self.is_closing = True
             self._living = self._loop.spawn(self.process, self._close(self.client, self.process))
+
+    def set_attributes(self, attributes: tuple[tuple[str, str], ...]) -> None:
+        """The app has other attributes from here on."""
+        self.attributes = attributes
+        if self.process is not None and self.process.alive and self.client is not None:
+            self._add(h.AttributesChanged(self._now_ms(), self.name, attributes))
+            context = self._loop.context_of(self.process)
+            context.run(self.client.set_attributes, dict(attributes))
 
     def retry_parked(self) -> None:
         """Hand what is parked to the handlers again."""
@@ -201,6 +210,7 @@ class SimDevice:
             user=self.user,
             os=plan.os,
             app_version=self.app_version,
+            attributes=dict(self.attributes),
             connect=lambda: self._connect(process),
             clock=self.clock,
             random=random.Random(self._rng.getrandbits(64)),
@@ -208,7 +218,8 @@ class SimDevice:
         )
         bizzes = self._bizzes[1:] if self.handlers_late else self._bizzes
         self.app.register(client, bizzes)
-        client.on_notice(NOTICE_BIZ)(self.app.notice)
+        for biz in self._bizzes:
+            client.on_notice(biz)(self.app.notice)
         self.client = client
         await client.start()
 
