@@ -143,3 +143,25 @@ async def test_a_store_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPat
         await world.online("d1")
         await passes(2)
         assert list(await _fates(world)) == [1]
+
+
+@simulated
+async def test_what_an_earlier_session_was_passed_over_is_not_consumed_by_a_later_one() -> None:
+    async with World() as world:
+        await world.config("RING", **ONE)
+        await world.publish(ADA, b"all", biz="RING")
+        await world.publish(ADA, b"ios", biz="RING", os=("ios",))
+        await world.publish(ADA, b"all", biz="RING")
+        phone = world.device("d1")
+        phone.os, phone.processing = "android", False
+        phone.connect()
+        await settle()
+        assert phone.received(*PLACE) == 3
+        phone.hang_up()
+        phone.connect()
+        await settle()
+        point = phone.points[PLACE]
+        phone.points[PLACE] = point.__class__(*PLACE, point.epoch, 3, 3)
+        phone.ack()
+        await settle()
+        assert sorted(await _fates(world)) == [1, 3]

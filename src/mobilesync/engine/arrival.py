@@ -1,9 +1,11 @@
 """Where a device goes on in each of its channels: what it says against what is known of it.
 
 Strategy: pure. The device's own sync point is the truth; what the store knows of it is the record.
-Said more than recorded: acks were lost, with a link or by a restore; the ids between are judged again
-(`gaps`), for what the device was refused, and whoever wants to know of acks is told (`progress`). Said less, or nothing: the device has lost its store, and the record begins a new lap. A
-replay that waits puts the point back, unless the device's point says that it has followed already.
+Said more than recorded: acks were lost, with a link or by a restore; the ids between are judged
+again (`gaps`), for what the device was refused, and whoever wants to know of acks is told
+(`progress`). Said less, or nothing: the device has lost its store, and the record begins a new lap.
+A replay that waits puts the point back, unless the device's point says that it has followed
+already.
 
 Not here: reading and writing (login.py, attendance.py).
 """
@@ -90,6 +92,11 @@ class Entry:
                 moved = (known.received, received, known.processed, processed)
                 passed = (*arrival.passed.get(channel, ()), *missed)
                 yield Progress(channel, *moved, missed, passed, known.restarts)
+
+    def passed(self, channel: Channel) -> list[Skip]:
+        """What the device was passed over and has not processed past, as far as that is known."""
+        processed = self._points[channel].processed
+        return [s for s in self._arrival.passed.get(channel, ()) if s.last > processed]
 
     def laps(self) -> dict[Channel, int]:
         """In which lap the device is after this login, where that is not the first."""

@@ -9,13 +9,14 @@ Not here: where the device goes on (arrival.py), who may log in (login.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.clock import Clock
-from mobilesync.domain.errors import MobilesyncError
+from mobilesync.domain.errors import MobilesyncError, OutcomeUnknown, Refused
 from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.rules import Viewer
 from mobilesync.domain.sync_point import Head, Skip, SyncPoint, user_owner
@@ -153,11 +154,19 @@ class Attendance:
     async def _passed(
         self, session: Session, said: Mapping[Channel, SyncPoint], arrival: Arrival
     ) -> dict[Channel, tuple[Skip, ...]]:
-        """What the device was passed over of ids that it has processed since its last ack."""
+        """What the device was passed over of ids that it has processed since its last ack, and,
+        where it matters what it processes, of those that it has yet to process."""
         passed: dict[Channel, tuple[Skip, ...]] = {}
         for channel, point in said.items():
             known = arrival.points.get(channel)
-            if known is None or known.processed >= min(point.processed, known.received):
+            if known is None or known.processed >= known.received:
+                continue
+            config = self._configs.find(channel.app, channel.biz)
+            if config is not None and config.consumed_by == "one":
+                # What its last session acked may not be in the journal yet.
+                with suppress(Refused, OutcomeUnknown):
+                    await self._store.put_documents([])
+            elif known.processed >= point.processed:
                 continue
             low, high = known.processed, known.received
             steps = await self._store.journal(channel, session.device, low, STEPS_MAX)

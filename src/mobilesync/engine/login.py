@@ -253,6 +253,7 @@ class Logins:
         """Begin a cursor where the session goes on, and answer the Reset that says so, if any."""
         place = entry.place(channel)
         cursor = session.cursors[channel] = Cursor(place.cursor, point.processed)
+        cursor.passed = entry.passed(channel) or None
         if place.reset is ResetReason.TRIMMED:
             cursor.skip(Skip(point.received + 1, place.cursor, int(Reason.EXPIRED)))
         if place.reset is ResetReason.FUTURE:

@@ -80,7 +80,7 @@ class SimDevice:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.execute(DONE_TABLE)
         self.is_installed = True
-        self._add(h.Installed(self._now_ms(), self.name))
+        self._add(h.Installed(self._chronicle.now_ms(), self.name))
 
     def start(self) -> None:
         """Begin a life."""
@@ -93,8 +93,10 @@ class SimDevice:
         self.is_switching = self.is_closing = False
         self.client = None
         version, attributes = self.app_version, self.attributes
-        self._add(h.DeviceStarted(self._now_ms(), self.name, self.plan.os, version, attributes))
-        self._add(h.LoggedIn(self._now_ms(), self.name, self.user))
+        self._add(
+            h.DeviceStarted(self._chronicle.now_ms(), self.name, self.plan.os, version, attributes)
+        )
+        self._add(h.LoggedIn(self._chronicle.now_ms(), self.name, self.user))
         self._living = self._loop.spawn(self.process, self._begin(self.process, self.deadly))
 
     def kill(self, *, server_learns: bool) -> None:
@@ -111,7 +113,7 @@ class SimDevice:
             return
         self.process = None
         self._close_file()
-        self._add(h.DeviceKilled(self._now_ms(), self.name))
+        self._add(h.DeviceKilled(self._chronicle.now_ms(), self.name))
         for wire in list(self._network.wires.values()):
             if wire.device == self.name:
                 wire.cut(server_learns=server_learns, device_learns=False)
@@ -126,7 +128,7 @@ class SimDevice:
         """The app has other attributes from here on."""
         self.attributes = attributes
         if self.process is not None and self.process.alive and self.client is not None:
-            self._add(h.AttributesChanged(self._now_ms(), self.name, attributes))
+            self._add(h.AttributesChanged(self._chronicle.now_ms(), self.name, attributes))
             context = self._loop.context_of(self.process)
             context.run(self.client.set_attributes, dict(attributes))
 
@@ -179,7 +181,7 @@ class SimDevice:
         for point in store.points(targets):
             channel = Channel(plan.app, point.biz, point.target)
             place = (point.epoch, point.received, point.processed)
-            self._add(h.OwnPoint(self._now_ms(), self.name, channel, *place))
+            self._add(h.OwnPoint(self._chronicle.now_ms(), self.name, channel, *place))
 
     def done_rows(self) -> list[tuple[str, int, int]]:
         """What transactional handlers have written."""
@@ -229,7 +231,7 @@ class SimDevice:
 
     async def _switch(self, user: str) -> None:
         assert self.client is not None
-        self._add(h.LoginBegan(self._now_ms(), self.name, user))
+        self._add(h.LoginBegan(self._chronicle.now_ms(), self.name, user))
         try:
             if user:
                 await self.client.login(user, self.app.token_source(user))
@@ -241,7 +243,7 @@ class SimDevice:
             self._chronicle.say(self.name, f"no change of user: {error}")
         user = self.user
         self.is_switching = False
-        self._add(h.LoggedIn(self._now_ms(), self.name, user))
+        self._add(h.LoggedIn(self._chronicle.now_ms(), self.name, user))
 
     async def _retry_parked(self, client: Client) -> None:
         try:
@@ -260,6 +262,3 @@ class SimDevice:
 
     def _add(self, fact: h.Fact) -> None:
         self._chronicle.add(fact)
-
-    def _now_ms(self) -> int:
-        return self._chronicle.now_ms()

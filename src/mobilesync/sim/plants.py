@@ -19,7 +19,7 @@ from mobilesync.client.local_store import LocalStore
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.oplog import Appended, Draft, Oplog, oplog_of
 from mobilesync.domain.sync_point import Advance, Head, Resume, SyncPoint
-from mobilesync.engine import login
+from mobilesync.engine import arrival, login
 from mobilesync.engine.service import Service
 from mobilesync.engine.ticker import Ticker
 from mobilesync.engine.waker import Waker
@@ -168,7 +168,7 @@ class AfterIgnored(Plant):
     """The session begins at id 0, whatever the device holds."""
 
     guarantees = frozenset({"CONDUCT", "G2", "G3"})
-    patches = ((login, "resume", _from_the_beginning),)
+    patches = ((arrival, "resume", _from_the_beginning),)
     faults = frozenset({"cut"})
 
 
@@ -339,7 +339,7 @@ class ResetOmitted(Plant):
     """After a restore a device is not told that its sync point is no longer true."""
 
     guarantees = frozenset({"CONDUCT", "G2", "G3"})
-    patches = ((login, "resume", _as_if_nothing_was_lost),)
+    patches = ((arrival, "resume", _as_if_nothing_was_lost),)
     faults = frozenset({"restore"})
 
 

@@ -1,4 +1,4 @@
-"""One checker for each guarantee and each rule, over a history alone: the simulator's and real ones."""
+"""One checker for each guarantee and rule, over a history alone: simulated or of real processes."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """CONSUMED: in a biz that is consumed by one, what a device of the user has processed is withdrawn.
 
-Only the calm obliges: an oplog that the service knows to be processed by a device that was given it,
-and that was for all of the user's time consumed by one, is withdrawn in the end. And nothing is
+Only the calm obliges: an oplog that the service knows to be processed by a device that was given
+it, and that was for all of the user's time consumed by one, is withdrawn in the end. And nothing is
 withdrawn as consumed that its device was not given, as far as the service could know.
 """
 

@@ -1,9 +1,10 @@
 """Why a device may have been moved over an oplog: the rules, told anew from what a history shows.
 
-Strategy: a case is an oplog, whoever it may have been judged for, and the span of time in which that
-was. A reason excuses when it *may* have held for one of them at some time in the span: what is not
-certain is in the service's favour. Three checkers ask: whether a gap has any excuse (G2), whether
-an oplog that never came has one (G3), and whether the reason that the journal gives is one (G9).
+Strategy: a case is an oplog, whoever it may have been judged for, and the span of time in which
+that was. A reason excuses when it *may* have held for one of them at some time in the span: what is
+not certain is in the service's favour. Three checkers ask: whether a gap has any excuse (G2),
+whether an oplog that never came has one (G3), and whether the reason that the journal gives is one
+(G9).
 
 Not here: what is withheld, which is no excuse for a gap (withheld.py).
 """

@@ -1,8 +1,8 @@
 """G1: no acknowledged publish is ever lost.
 
-What was answered, or is known to have been durable, is held at the end, under its id, once, with its
-payload; except for what had ended by then, or came after the backup that a restore went back to,
-and for the payload of what was recalled. And no id is answered to two oplogs of one epoch.
+What was answered, or is known to have been durable, is held at the end, under its id, once, with
+its payload; except for what had ended by then, or came after the backup that a restore went back
+to, and for the payload of what was recalled. And no id is answered to two oplogs of one epoch.
 """
 
 import itertools

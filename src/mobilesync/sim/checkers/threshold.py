@@ -1,8 +1,8 @@
 """THRESHOLD: of the backlog, a device that connects gets only the newest N.
 
 What was stored before the Hello (for the user's channels: before the Hello or Bind) is certainly in
-the backlog that the session found. That it gets the *newest* N, and no fewer, is G2's: whatever else
-was left out has no excuse.
+the backlog that the session found. That it gets the *newest* N, and no fewer, is G2's: whatever
+else was left out has no excuse.
 """
 
 from collections.abc import Iterator
