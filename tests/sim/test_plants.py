@@ -1,14 +1,14 @@
 """A plant patches the engine while its seed runs, and not a moment longer."""
 
-from mobilesync.engine import login
+from mobilesync.engine import arrival
 from mobilesync.sim import SimOptions, run_seed
 from mobilesync.sim.plants import PLANTS, Plant
 
 
 def test_patches_are_undone() -> None:
-    before = vars(login)["resume"]
+    before = vars(arrival)["resume"]
     run_seed(0, SimOptions(plant="reset-omitted"))
-    assert vars(login)["resume"] is before
+    assert vars(arrival)["resume"] is before
 
 
 def test_every_plant_says_what_it_breaks() -> None:
