@@ -3,7 +3,7 @@
 import re
 
 from mobilesync.cli.rules_page import rules_page
-from mobilesync.domain.reasons import Reason
+from mobilesync.domain.reasons import SENTENCES, Reason
 from mobilesync.domain.rules import CHANNEL_RULES, OPLOG_RULES
 
 PAGE = rules_page("<!-- made -->")
@@ -19,3 +19,9 @@ def test_rules_are_in_the_order_in_which_they_are_asked() -> None:
         places = [PAGE.index(f"| `{rule.reason.name}` |") for rule in rules]
         assert places == sorted(places)
         assert all(rule.when in PAGE for rule in rules)
+
+
+def test_every_reason_is_told_in_words() -> None:
+    for reason, sentence in SENTENCES.items():
+        (row,) = [line for line in PAGE.splitlines() if f"| `{reason.name}` |" in line]
+        assert sentence in row

@@ -32,21 +32,24 @@ def rules_page(made: str) -> str:
 
 
 def _channel_rules() -> str:
-    rows = [(f"`{rule.reason.name}`", rule.when, rule.until) for rule in CHANNEL_RULES]
-    return _table(("reason", "a channel rests while", "until"), rows)
+    rows = [
+        (f"`{rule.reason.name}`", rule.when, rule.until, SENTENCES[rule.reason])
+        for rule in CHANNEL_RULES
+    ]
+    return _table(("reason", "a channel rests while", "until", "what `explain` says"), rows)
 
 
 def _oplog_rules() -> str:
     rows = [
-        (str(number), f"`{rule.reason.name}`", rule.when)
+        (str(number), f"`{rule.reason.name}`", rule.when, SENTENCES[rule.reason])
         for number, rule in enumerate(OPLOG_RULES, 1)
     ]
-    return _table(("", "reason", "an oplog is passed over when"), rows)
+    return _table(("", "reason", "an oplog is passed over when", "what `explain` says"), rows)
 
 
 def _range_rules() -> str:
-    rows = [(f"`{reason.name}`", when) for reason, when in _RANGES.items()]
-    return _table(("reason", "a range of ids is passed over when"), rows)
+    rows = [(f"`{reason.name}`", when, SENTENCES[reason]) for reason, when in _RANGES.items()]
+    return _table(("reason", "a range of ids is passed over when", "what `explain` says"), rows)
 
 
 def _offered() -> str:
@@ -60,7 +63,7 @@ def _others() -> str:
         *_RANGES,
     }
     rows = [(f"`{reason.name}`", SENTENCES[reason]) for reason in Reason if reason not in decided]
-    return _table(("reason", "what it says"), rows)
+    return _table(("reason", "what `explain` says"), rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
