@@ -8,7 +8,7 @@ from mobilesync.domain.channel import Channel
 from mobilesync.domain.reasons import Reason
 from mobilesync.domain.sync_point import Advance, Sent, Skip, SyncPoint
 from mobilesync.engine import proof
-from mobilesync.engine.proof import Proof, Proofs, prove
+from mobilesync.engine.proof import Proof, Proofs, last_words, prove
 from mobilesync.storage.disk import Disk
 from mobilesync.storage.memory import MemoryStore
 from tests.engine.world import simulated
@@ -89,6 +89,20 @@ class TestLaps:
         # The device came back with less than was known of it, but with this one.
         steps = [step(0, 5, 1, 20), step(3, 3, 1, 30, lap=1), step(3, 3, 3, 40, lap=1)]
         assert prove(steps, 3, SyncPoint(EPOCH, 3, 3, restarts=1)) == Proof(0, 20, 40)
+
+
+def test_the_last_words_on_a_range_of_ids() -> None:
+    steps = [
+        step(0, 4, 4, 20, skips=(Skip(2, 3, Reason.OS),)),
+        step(1, 1, 1, 30, lap=1),
+        step(1, 3, 3, 40, lap=1, skips=(Skip(3, 3, Reason.EXPIRED),)),
+        step(6, 8, 8, 50, skips=(Skip(7, 9, Reason.VERSION),)),
+    ]
+    words = {1: 0, 2: 0, 3: Reason.EXPIRED, 4: 0, 7: Reason.VERSION, 8: Reason.VERSION}
+    assert last_words(steps, 0, 10) == words
+    assert last_words(steps, 2, 7) == {i: words[i] for i in (3, 4, 7)}
+    for oplog_id, reason in words.items():
+        assert (prove(steps, oplog_id, None).skipped or 0) == reason
 
 
 class TestReading:
