@@ -18,8 +18,9 @@ from mobilesync.api.routes import OPERATIONS
 _HEAD = """# HTTP API
 
 This page is made from the code (`python -m mobilesync.api`); a running server describes itself at
-`/openapi.json`. How to use it is told in [Publish](../guides/publishing.md) and, for callers
-written for MSS, in [MSS compatibility](../mss-compatibility.md).
+`/openapi.json`. How to use it is told in [Publish](../guides/publishing.md), in
+[Prove and intervene](../guides/proof.md) and, for callers written for MSS, in
+[MSS compatibility](../mss-compatibility.md). What a `reason` is stands in [Rules](rules.md).
 
 - Send `Authorization: Bearer ms_<id>_<secret>`. A key has scopes and is for one app or for all;
   `admin` includes the other scopes.
