@@ -25,13 +25,13 @@ def test_while_the_server_runs(cli: Cli, served: ServerProcess) -> None:
     (made,) = cli("key", "create", "shop", "--scope", "inspect", "--json", *data).lines()
     url = served.ready["api_url"]
     where = ("--app", "demo", "--api-url", url, "--api-key", made["text"], "--json")
-    assert cli("inspect", "user", "key-user", *where).code == 0
+    assert cli("inspect", "everyone", *where).code == 0
     refused = cli("publish", "CHAT", "user:key-user", "x", *where)
     assert refused.code == 4
     assert "FORBIDDEN" in refused.err
     (gone,) = cli("key", "revoke", made["id"], "--json", *data).lines()
     assert gone == {"id": made["id"]}
-    assert cli("inspect", "user", "key-user", *where).code == 4
+    assert cli("inspect", "everyone", *where).code == 4
 
 
 def test_mistakes(cli: Cli, tmp_path: Path) -> None:
