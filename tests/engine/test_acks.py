@@ -5,7 +5,7 @@ import pytest
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.reasons import Reason
 from mobilesync.domain.sync_point import Sent, Skip
-from mobilesync.engine.acks import Progress
+from mobilesync.engine.acks import Progress, given_ids
 from mobilesync.engine.session import Session
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode
@@ -143,3 +143,19 @@ def test_an_ack_of_what_was_never_pushed_ends_the_session(received: int) -> None
             assert phone.close_code() is CloseCode.INVALID_FIELD
 
     run()
+
+
+@pytest.mark.parametrize(
+    "skips, given",
+    [
+        ((), [(3, 8)]),
+        ((Skip(1, 2, 1), Skip(3, 3, 1)), [(4, 8)]),
+        ((Skip(4, 5, 1), Skip(7, 7, 2)), [(3, 3), (6, 6), (8, 8)]),
+        ((Skip(8, 9, 1), Skip(11, 12, 1)), [(3, 7)]),
+        ((Skip(1, 20, 1),), []),
+    ],
+)
+def test_what_was_given_is_what_was_not_passed_over(
+    skips: tuple[Skip, ...], given: list[tuple[int, int]]
+) -> None:
+    assert given_ids(2, 8, skips) == given

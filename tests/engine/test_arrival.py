@@ -14,6 +14,7 @@ from mobilesync.domain.sync_point import (
     advanced,
     step_to,
 )
+from mobilesync.engine.acks import Progress
 from mobilesync.engine.arrival import Arrival, Entry, gaps
 from mobilesync.engine.replays import Replay
 from mobilesync.protocol.codes import ResetReason
@@ -106,6 +107,12 @@ class TestShared:
         )
         assert entry.place(PAY) == Resume(4)
 
+    def test_it_is_told_the_epoch_all_the_same(self) -> None:
+        head = Head(20, OLD, floor=15, trimmed=15)
+        shared = {PAY: SyncPoint(OLD, 15, 15)}
+        entry = _entry({PAY: SyncPoint(OLD, 4, 4)}, {}, head=head, shared=shared)
+        assert entry.place(PAY) == Resume(4, ResetReason.RENAMED)
+
     @pytest.mark.parametrize("shared", [None, SyncPoint(NOW, 10, 10)])
     def test_what_nobody_has_was_missed(self, shared: SyncPoint | None) -> None:
         entry = _entry(
@@ -177,3 +184,32 @@ class TestResets:
         entry = _entry({CHAT: SyncPoint(NOW, 4, 4)}, {CHAT: SyncPoint(NOW, 4, 4)}, head=head)
         assert entry.place(CHAT) == Resume(15, ResetReason.TRIMMED)
         assert entry.advances() == []
+
+
+class TestProgress:
+    """What Hello makes up for is news for whoever wants to know of acks."""
+
+    SKIPS = (Skip(11, 11, int(Reason.OS)), Skip(12, 12, int(Reason.EXPIRED)))
+
+    def test_only_what_was_the_same_then_goes_into_the_journal(self) -> None:
+        known = {CHAT: SyncPoint(NOW, 10, 8)}
+        entry = _entry({CHAT: SyncPoint(NOW, 13, 13)}, known, recovered={CHAT: self.SKIPS})
+        assert entry.advances() == [
+            Advance(CHAT, "d1", NOW, 13, 13, 1000, skips=self.SKIPS[:1]),
+        ]
+        assert list(entry.progress()) == [Progress(CHAT, 10, 13, 8, 13, self.SKIPS, self.SKIPS)]
+
+    def test_nothing_new_is_no_progress(self) -> None:
+        entry = _entry({CHAT: SyncPoint(NOW, 10, 9)}, {CHAT: SyncPoint(NOW, 10, 9)})
+        assert entry.acks()
+        assert list(entry.progress()) == []
+
+    def test_who_has_lost_its_store_has_made_none(self) -> None:
+        entry = _entry({CHAT: SyncPoint(NOW, 4, 4)}, {CHAT: SyncPoint(NOW, 10, 9)})
+        assert entry.acks() == []
+        assert list(entry.progress()) == []
+
+    def test_nor_has_who_is_told_that_its_point_is_from_elsewhere(self) -> None:
+        foreign = _entry({CHAT: SyncPoint(99, 10, 9)}, {})
+        future = _entry({CHAT: SyncPoint(NOW, 21, 21)}, {})
+        assert foreign.acks() == future.acks() == []

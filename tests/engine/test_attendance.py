@@ -4,8 +4,12 @@ import pytest
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import StoreUnavailable
-from mobilesync.domain.sync_point import SyncPoint
-from tests.engine.world import APP, EPOCH, World, passes, settle, simulated
+from mobilesync.domain.reasons import Reason
+from mobilesync.domain.sync_point import Skip, SyncPoint
+from mobilesync.engine.acks import Progress
+from mobilesync.protocol import messages as m
+from mobilesync.protocol.codes import CloseCode
+from tests.engine.world import APP, EPOCH, Gate, World, passes, settle, simulated
 
 CHAT = Channel(APP, "CHAT", "everyone")
 
@@ -119,3 +123,144 @@ async def test_an_offer_that_cannot_be_stored_costs_no_session() -> None:
         phone.connect()
         await settle()
         assert phone.got("CHAT", "device:d1") == [b"2.0"]
+
+
+@simulated
+async def test_what_a_device_is_now_is_on_the_disk_before_its_welcome() -> None:
+    gate = Gate()
+    gate.open()
+
+    async def sync() -> None:
+        await gate.passed()
+
+    async with World(sync=sync) as world:
+        phone = world.device()
+        phone.app_version = "1.8"
+        gate = Gate()
+        phone.connect()
+        await settle()
+        assert phone.heard == []
+        gate.open()
+        await settle()
+        assert phone.welcomed
+        assert b"1.8" in world.disk.documents["device", f"{APP}\0d1"]
+        # The same device again costs no commit.
+        await passes(1)
+        gate = Gate()
+        phone.hang_up()
+        phone.connect()
+        await settle()
+        assert phone.welcomed
+        gate.open()
+
+
+@simulated
+async def test_a_device_that_cannot_be_put_on_record_comes_back_later() -> None:
+    broken: list[int] = []
+
+    async def sync() -> None:
+        if broken:
+            raise OSError("no space left")
+
+    async with World(sync=sync) as world:
+        known = await world.online("d1")
+        known.hang_up()
+        await passes(1)
+        broken.append(1)
+        stranger = world.device("d2")
+        stranger.connect()
+        known.connect()
+        await settle()
+        assert stranger.close_code() is CloseCode.STORE_UNAVAILABLE
+        assert known.welcomed, "it has not changed"
+
+
+@simulated
+async def test_a_crash_between_the_record_and_the_offers_loses_no_offer() -> None:
+    async with World() as world:
+        await world.publish("everyone", b"2.0", app_version_min="2.0")
+        await world.publish("everyone", b"all")
+        phone = await world.online()
+        phone.hang_up()
+        await passes(1)
+        phone.app_version = "2.0"
+
+        async def die(*_: object) -> int:
+            world.store.kill()
+            raise StoreUnavailable("dead")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world.service.offers, "offer", die)
+            phone.connect()
+            await settle()
+        known = await world.service.devices.find(APP, "d1")
+        assert known is not None
+        assert (known.app_version, known.owes_offers) == ("2.0", True)
+        async with World(disk=world.disk) as again:
+            phone.sessions = again.sessions
+            phone.connect()
+            await settle()
+            assert phone.got("CHAT", "device:d1") == [b"2.0"]
+            after = await again.service.devices.find(APP, "d1")
+            assert after is not None
+            assert not after.owes_offers
+
+
+@simulated
+async def test_a_replay_is_over_once_its_device_has_lost_its_store() -> None:
+    async with World() as world:
+        await world.publish("everyone", b"1", b"2")
+        phone = await world.online()
+        phone.hang_up()
+        await world.service.interventions.replay(CHAT, "d1", 1)
+        phone.lose_store()
+        phone.connect()
+        await settle()
+        assert phone.got("CHAT", "everyone") == [b"1", b"2"]
+        assert len(world.service.replays) == 0
+        phone.hang_up()
+        phone.connect()
+        await settle()
+        welcome = phone.heard[0]
+        assert isinstance(welcome, m.Welcome)
+        assert welcome.resets == []
+
+
+@simulated
+async def test_a_replay_for_another_user_of_the_device_waits_for_them() -> None:
+    async with World() as world:
+        place = Channel(APP, "CHAT", "user:u1")
+        await world.publish("user:u1", b"1", b"2")
+        phone = await world.online("d1", "u1")
+        phone.hang_up()
+        await world.service.interventions.replay(place, "d1", 0)
+        phone.user = "u2"
+        phone.connect()
+        await settle()
+        assert len(world.service.replays) == 1
+
+
+@simulated
+async def test_what_a_hello_makes_up_for_is_told_with_what_was_passed_over() -> None:
+    async with World() as world:
+        told: list[Progress] = []
+        world.sessions.on_progress.append(lambda _, progress: told.append(progress))
+        await world.publish("everyone", b"1", os=("ios",))
+        await world.publish("everyone", b"2", rollout_percent=0)
+        await world.publish("everyone", b"3")
+        phone = await world.online()
+        # The store has lost what was acked, but not what is known of the device.
+        world.disk.points.clear()
+        world.disk.journal.clear()
+        world.store.kill()
+        async with World(disk=world.disk) as again:
+            again.sessions.on_progress.append(lambda _, progress: told.append(progress))
+            told.clear()
+            phone.sessions = again.sessions
+            phone.connect()
+            await settle()
+            skips = (Skip(1, 1, int(Reason.OS)), Skip(2, 2, int(Reason.ROLLOUT)))
+            assert told == [Progress(CHAT, 0, 3, 0, 3, skips, skips)]
+            await again.store.put_documents([])
+            [step] = await again.store.journal(CHAT, "d1", 0, 9)
+            assert step.skips == skips

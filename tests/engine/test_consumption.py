@@ -165,3 +165,41 @@ async def test_what_an_earlier_session_was_passed_over_is_not_consumed_by_a_late
         phone.ack()
         await settle()
         assert sorted(await _fates(world)) == [1, 3]
+
+
+@simulated
+async def test_what_ended_before_the_device_could_get_it_is_not_consumed() -> None:
+    async with World() as world:
+        await world.config("RING", **ONE)
+        soon_ms = world.clock.wall_ms() + 1_000
+        await world.publish(ADA, b"short", biz="RING", valid_until_ms=soon_ms)
+        await world.publish(ADA, b"long", biz="RING")
+        await passes(5)
+        device = await world.online("d1")
+        assert device.got(*PLACE) == [b"long"]
+        assert list(await _fates(world)) == [2]
+
+
+@simulated
+async def test_what_was_processed_while_nobody_listened_is_consumed_by_the_next_hello() -> None:
+    async with World() as world:
+        await world.config("RING", **ONE)
+        await world.publish(ADA, b"1", biz="RING")
+        device = world.device("d1")
+        device.processing = False
+        device.connect()
+        await settle()
+        device.hang_up()
+        point = device.points[PLACE]
+        device.points[PLACE] = point.__class__(*PLACE, point.epoch, 1, 1)
+        assert await _fates(world) == {}
+        device.connect()
+        await settle()
+        assert list(await _fates(world)) == [1]
+
+
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = consumption._joined([(1, 1), (5, 6)], [(2, 3), (8, 8)])
+    assert joined == [(1, 3), (5, 6), (8, 8)]
+    monkeypatch.setattr(consumption, "WAITING_RANGES_MAX", 2)
+    assert consumption._joined(joined, [(10, 12)]) == [(1, 3), (5, 12)]

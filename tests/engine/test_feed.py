@@ -4,7 +4,8 @@ import struct
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Attributes, conditions
-from mobilesync.domain.oplog import Draft
+from mobilesync.domain.oplog import Details, Draft, Origin, Withdrawal, WithdrawalReason
+from mobilesync.domain.reasons import Reason
 from mobilesync.domain.rules import Viewer
 from mobilesync.engine import feed as feeding
 from mobilesync.engine.feed import Feed
@@ -179,3 +180,28 @@ async def test_the_cache_is_bounded_in_bytes() -> None:
 
 def _viewer(os: str = "") -> Viewer:
     return Viewer("phone", attributes=Attributes(os))
+
+
+@simulated
+async def test_an_offer_is_withdrawn_with_what_it_offers_again() -> None:
+    stock = Stock()
+    await stock.put(ALL, b"oops")
+    own = Channel("a", "CHAT", "device:d1")
+    details = Details(origin=Origin("everyone", 1))
+    await stock.store.append([Draft(own, b"oops", "offer", 5, 10**15, details=details)])
+    page = await stock.feed.page(own, 0, 1, WIDE)
+    assert [each.oplog.id for each in page.judge(_viewer(), 0)[0]] == [1]
+    withdraws = Details(withdraws=Withdrawal(((1, 1),), WithdrawalReason.RECALLED))
+    await stock.store.append([Draft(ALL, b"", "recall", 5, 10**15, details=withdraws)])
+    page = await stock.feed.page(own, 0, 1, WIDE)
+    assert page.judge(_viewer(), 0) == ([], [(1, Reason.RECALLED)])
+
+
+@simulated
+async def test_whoever_listens_is_told_of_withdrawals() -> None:
+    stock = Stock()
+    told: list[int] = []
+    stock.feed.on_withdrawn.append(lambda: told.append(stock.feed.revision))
+    stock.feed.withdrawn(ALL)
+    stock.feed.withdrawn(MINE)
+    assert told == [1, 2]

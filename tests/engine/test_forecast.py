@@ -193,7 +193,7 @@ async def test_a_hundred_thousand_devices_hold_up_nobody(tmp_path: Path) -> None
     await service.configs.put(APP, SyncConfig(biz="CHAT"))
     for n in range(100_000):
         known = KnownDevice(device=f"d{n:06}", os="ios", app_version=f"{n % 4}.0")
-        service.devices.note(APP, known, new_user=False)
+        service.devices.note(APP, known)
         if n % 5_000 == 4_999:
             await store.put_documents([])
     turns = 0

@@ -42,6 +42,26 @@ class TestRecall:
             assert phone.got("CHAT", "everyone") == []
 
     @simulated
+    async def test_what_was_made_but_not_written_leaves_before_the_answer(self) -> None:
+        async with World() as world:
+            phone = await world.online()
+            phone.hang_up()
+            await world.publish("everyone", b"oops")
+            await world.publish("device:d1", b"slow")
+            # The first page's frame waits for the second page, to leave in one write with it.
+            held = world.store.hold("read", spare=1)
+            phone.connect()
+            await settle()
+            assert held.waiting == 1
+            await world.service.interventions.recall(ALL, 1)
+            await settle()
+            assert phone.got("CHAT", "everyone") == [b"oops"]
+            held.open()
+            await settle()
+            assert phone.got("CHAT", "everyone") == [b"oops"]
+            assert phone.got("CHAT", "device:d1") == [b"slow"]
+
+    @simulated
     async def test_who_has_it_is_told_if_it_asks(self) -> None:
         async with World() as world:
             asks, does_not = world.device("asks", "u1"), world.device("plain", "u2")
@@ -168,6 +188,19 @@ class TestReplay:
                     await replay(ALL, "d1", wrong)
             with pytest.raises(NotFound):
                 await replay(ALL, "stranger", 0)
+
+    @simulated
+    async def test_not_to_where_retention_has_left_nothing(self) -> None:
+        async with World() as world:
+            await world.config("CHAT", retention_s=10)
+            await world.online()
+            await world.publish("everyone", b"1")
+            await settle()
+            await passes(60)
+            await world.service.trim()
+            with pytest.raises(InvalidRequest, match="nothing to replay"):
+                await world.service.interventions.replay(ALL, "d1", 0)
+            assert len(world.service.replays) == 0
 
 
 class TestOfferAgain:

@@ -8,7 +8,7 @@ from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.oplog import Details, Oplog, Origin
 from mobilesync.domain.reasons import Reason
-from mobilesync.domain.sync_point import Advance, Head, Skip
+from mobilesync.domain.sync_point import Advance, Head, Skip, user_owner
 from mobilesync.engine import offers
 from mobilesync.engine.offers import CANDIDATES_MAX, offer_of
 from mobilesync.protocol.messages import PushedOplog
@@ -189,6 +189,57 @@ async def test_a_shared_point_offers_to_whichever_device_may_see_it() -> None:
         tablet.os = "ios"
         await _again(tablet)
         assert tablet.got("PAY", "user:u1") == [b"for ios"]
+
+
+@simulated
+async def test_a_shared_point_offers_once_although_the_device_was_refused_too() -> None:
+    async with World() as world:
+        await world.config("PAY", target_kind="user", scope="appointed", multi_device=False)
+        await world.publish("user:u1", b"for 2.0", biz="PAY", app_version_min="2.0")
+        phone = await _old_phone(world)
+        await _upgrade(phone)
+        assert phone.got("PAY", "user:u1") == [b"for 2.0"]
+        page = await world.store.read(Channel(APP, "PAY", "user:u1"), 0, 9, 99)
+        [_, offer] = page.oplogs
+        assert offer.conditions == Conditions(app_version_min="2.0"), "for any device of the user"
+
+
+@simulated
+async def test_what_another_device_was_refused_in_a_new_lap_is_not_offered_to_who_has_it() -> None:
+    async with World() as world:
+        place = Channel(APP, "PAY", "user:u1")
+        await world.config("PAY", target_kind="user", scope="appointed", multi_device=False)
+        tablet = world.device("d2")
+        tablet.os = "ios"
+        await _again(tablet)
+        await world.publish("user:u1", b"for ios", biz="PAY", os=("ios",))
+        await settle()
+        assert tablet.got("PAY", "user:u1") == [b"for ios"]
+        # The user's point is put back, and a device that must not see it passes it next.
+        phone = await _old_phone(world)
+        back = Advance(place, user_owner("u1"), EPOCH, 0, 0, 1, restarts=True)
+        world.store.advance([back])
+        skips = (Skip(1, 1, int(Reason.OS)),)
+        world.store.advance([Advance(place, user_owner("u1"), EPOCH, 1, 1, 2, skips=skips)])
+        phone.hang_up()
+        await _again(tablet)
+        await passes(1)
+        await _upgrade(tablet)
+        assert tablet.got("PAY", "user:u1") == [b"for ios"]
+
+
+@simulated
+async def test_what_was_refused_at_its_origin_and_as_an_operators_offer_is_offered_once() -> None:
+    async with World() as world:
+        await world.publish("everyone", b"for 2.0", app_version_min="2.0")
+        phone = await _old_phone(world)
+        await world.service.interventions.offer_again(Channel(APP, *ALL), 1, "d1")
+        await _again(phone)
+        assert _payloads(phone) == []
+        await _upgrade(phone)
+        assert _payloads(phone) == [b"for 2.0"]
+        await _upgrade(phone, "2.1")
+        assert _payloads(phone) == [b"for 2.0"]
 
 
 @simulated

@@ -192,3 +192,37 @@ async def test_a_biz_that_comes_online_again_has_a_backlog() -> None:
 
 def _channel(biz: str = "PAY", target: str = ADA) -> Channel:
     return Channel(APP, biz, target)
+
+
+@simulated
+async def test_what_a_hello_says_no_other_device_gets_either() -> None:
+    async with World() as world:
+        await world.config("PAY", **ONE)
+        await world.publish("user:u1", b"1", biz="PAY")
+        first = world.device("d1")
+        first.acking = False
+        first.connect()
+        await settle()
+        first.hang_up()
+        first.connect()
+        await settle()
+        first.hang_up()
+        second = await world.online("d2")
+        assert first.got("PAY", "user:u1") == [b"1"]
+        assert second.got("PAY", "user:u1") == []
+
+
+@simulated
+async def test_a_device_that_has_lost_its_store_does_not_put_the_users_point_back() -> None:
+    async with World() as world:
+        await world.config("PAY", **ONE)
+        await world.publish("user:u1", b"1", b"2", biz="PAY")
+        first = await world.online("d1")
+        first.hang_up()
+        place = ("PAY", "user:u1")
+        first.points[place] = first.points[place].__class__(*place, EPOCH, 1, 1)
+        first.connect()
+        await settle()
+        first.hang_up()
+        second = await world.online("d2")
+        assert second.got("PAY", "user:u1") == []

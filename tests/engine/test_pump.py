@@ -357,7 +357,7 @@ async def test_a_store_whose_reads_lag_does_not_make_it_spin() -> None:
         await world.publish("user:u1", b"1")
         await settle()
         _session(world).behind[channel] = 5
-        world.sessions.ready(_session(world))
+        world.sessions.pump.ready(_session(world))
         await settle()
         assert not _session(world).behind
         await world.publish("user:u1", b"2")

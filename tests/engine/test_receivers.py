@@ -8,11 +8,11 @@ from mobilesync.storage.memory import MemoryStore
 from tests.engine.world import simulated
 
 
-def _receivers(*pairs: tuple[str, str]) -> tuple[Receivers, MemoryStore]:
+async def _receivers(*pairs: tuple[str, str]) -> tuple[Receivers, MemoryStore]:
     store = MemoryStore(Disk((7,)))
     devices = Devices(store)
     for device, user in pairs:
-        devices.note("shop", KnownDevice(device=device, user=user), new_user=True)
+        await devices.put("shop", KnownDevice(device=device, user=user))
     return Receivers(devices), store
 
 
@@ -23,7 +23,7 @@ async def _names(receivers: Receivers, target: str, after: str = "", count: int 
 
 @simulated
 async def test_each_kind_of_target() -> None:
-    receivers, store = _receivers(("d1", "ada"), ("d10", "ada"), ("d2", "bob"), ("d3", ""))
+    receivers, store = await _receivers(("d1", "ada"), ("d10", "ada"), ("d2", "bob"), ("d3", ""))
     assert await _names(receivers, "everyone") == ["d1", "d10", "d2", "d3"]
     assert await _names(receivers, "everyone", "d1", 2) == ["d10", "d2"]
     assert await _names(receivers, "user:ada") == ["d1", "d10"]
@@ -38,7 +38,7 @@ async def test_each_kind_of_target() -> None:
 
 @simulated
 async def test_a_users_device_is_known_by_who_is_on_it_now() -> None:
-    receivers, store = _receivers(("d1", "ada"), ("d1", "bob"))
+    receivers, store = await _receivers(("d1", "ada"), ("d1", "bob"))
     page = await receivers.page(Channel("shop", "CHAT", "user:ada"), "", 9)
     assert [(known.device, known.user) for known in page] == [("d1", "bob")]
     await store.close()

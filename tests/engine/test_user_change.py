@@ -191,8 +191,9 @@ async def test_a_frame_for_the_old_user_that_was_not_written_yet_is_dropped() ->
         assert device.got(*CHAT) == [b"for user:u1"]
 
 
-def _publication(target: str) -> Publication:
-    return Publication(biz="CHAT", target=target, payload=b"for " + target.encode())
+def _publication(target: str, users: tuple[str, ...] = ()) -> Publication:
+    payload = b"for " + target.encode()
+    return Publication(biz="CHAT", target=target, payload=payload, users=users)
 
 
 @simulated
@@ -237,3 +238,65 @@ async def test_bind_renews_the_time_of_the_token() -> None:
         device.bind("u1")
         await settle()
         assert session.expires_at_ms == device.expires_at_ms
+
+
+@simulated
+async def test_what_was_not_for_the_old_user_and_not_told_is_read_again_for_the_new_one() -> None:
+    async with World() as world:
+        device = await world.online("d1", "u1")
+        await world.publish("everyone", b"for u2", users=("u2",))
+        await settle()
+        assert device.pushes() == []
+        device.bind("u2")
+        await settle()
+        assert device.got("CHAT", "everyone") == [b"for u2"]
+        device.bind("u1")
+        device.bind("u2")
+        await settle()
+        assert device.got("CHAT", "everyone") == [b"for u2"]
+
+
+@simulated
+async def test_what_the_old_user_was_refused_is_offered_though_no_ack_has_told_of_it() -> None:
+    async with World() as world:
+        device = await world.online("d1", "u1")
+        device.acking = False
+        await world.publish("everyone", b"for u2", users=("u2",))
+        await world.publish("everyone", b"for all")
+        await settle()
+        assert device.got("CHAT", "everyone") == [b"for all"]
+        device.acking = True
+        device.bind("u2")
+        await settle()
+        assert device.got("CHAT", "user:u2") == [b"for u2"]
+
+
+@simulated
+async def test_a_backlog_that_was_read_for_the_old_user_is_one_for_the_new() -> None:
+    async with World() as world:
+        await world.config("CHAT", repush_threshold=1)
+        device = await world.online("d1", "u1")
+        for payload in (b"1", b"2", b"3"):
+            await world.publish("everyone", payload, users=("u2",))
+        await settle()
+        device.bind("u2")
+        await settle()
+        assert device.got("CHAT", "everyone") == [b"3"]
+
+
+@simulated
+async def test_what_was_judged_for_the_old_user_leaves_before_the_change() -> None:
+    async with World() as world:
+        device = await world.online("d1", "u1")
+        gate = world.store.hold("read", spare=1)
+        items = [_publication("everyone", users=("u1",)), _publication("device:d1")]
+        await world.service.publisher.publish(APP, items)
+        await settle()
+        assert gate.waiting == 1
+        device.bind("u2")
+        await settle()
+        kinds = [type(each) for each in device.heard if isinstance(each, m.Push | m.Welcome)]
+        assert kinds == [m.Welcome, m.Push, m.Welcome]
+        gate.open()
+        await settle()
+        assert device.got("CHAT", "device:d1") == [b"for device:d1"]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.reasons import OFFERED_AGAIN
+from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.sync_point import Advance, Head, Resume, Skip, SyncPoint, resume
 from mobilesync.engine.acks import Progress
 from mobilesync.engine.devices import KnownDevice
@@ -23,6 +23,9 @@ from mobilesync.protocol.codes import ResetReason
 
 _HOLDS = (None, ResetReason.RENAMED, ResetReason.RESTORED)
 """Where a device goes on that holds all before it that it was not refused."""
+_CERTAIN = OFFERED_AGAIN | {Reason.ROLLOUT, Reason.OTHER_DEVICE, Reason.NOT_ASKED}
+"""Reasons that were the same when the device was moved over an oplog. What has ended, was withdrawn
+or replaced since, it may have got before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +91,19 @@ class Entry:
             received = max(known.received, each.received)
             processed = max(known.processed, each.processed)
             if received > known.received or processed > known.processed:
-                missed = arrival.recovered.get(channel, ())
+                skipped = arrival.recovered.get(channel, ())
                 moved = (known.received, received, known.processed, processed)
-                passed = (*arrival.passed.get(channel, ()), *missed)
-                yield Progress(channel, *moved, missed, passed, known.restarts)
+                yield Progress(channel, *moved, skipped, self._missed(channel), known.restarts)
 
     def passed(self, channel: Channel) -> list[Skip]:
         """What the device was passed over and has not processed past, as far as that is known."""
         processed = self._points[channel].processed
-        return [s for s in self._arrival.passed.get(channel, ()) if s.last > processed]
+        return [skip for skip in self._missed(channel) if skip.last > processed]
+
+    def _missed(self, channel: Channel) -> tuple[Skip, ...]:
+        """What the device did not get of the ids that it had not acked as processed."""
+        arrival = self._arrival
+        return (*arrival.passed.get(channel, ()), *arrival.recovered.get(channel, ()))
 
     def laps(self) -> dict[Channel, int]:
         """In which lap the device is after this login, where that is not the first."""
@@ -122,7 +129,8 @@ class Entry:
                 users = resume(shared, head, self.lineage)
                 if users.reset in (None, ResetReason.RENAMED) and users.cursor >= head.floor:
                     # The user got what this device missed, elsewhere.
-                    return Resume(point.received)
+                    is_old = point.epoch != self.lineage[-1]
+                    return Resume(point.received, ResetReason.RENAMED if is_old else None)
         return place
 
     def _said(self) -> Iterator[Advance]:
@@ -142,8 +150,8 @@ class Entry:
                 # restored, is said again here. And what a Reset says is so once the device has
                 # it; until then it says the same again.
                 missed = self._arrival.recovered.get(channel, ())
-                refused = tuple(skip for skip in missed if skip.reason in OFFERED_AGAIN)
-                yield Advance(*at, skips=refused)
+                certain = tuple(skip for skip in missed if skip.reason in _CERTAIN)
+                yield Advance(*at, skips=certain)
 
     def _goes_back(self, place: Resume, known: SyncPoint | None) -> bool:
         """Whether the device goes on before where the record says that it was."""

@@ -1,9 +1,9 @@
 """Who comes and who goes: what is known of devices, and what follows from their coming.
 
-Strategy: a login asks here what is on record of its device (`arriving`), and tells when it is open
-(`arrived`): then the device is noted, it is offered what it could not get before (offers.py), its
-user is checked if the app wants that, and whoever listens for devices is told. All of it is outside
-the path of an oplog: what fails here is logged, and the next login does it again.
+Strategy: a login asks here what is on record of its device (`arriving`), has it put on record if it
+has changed (`record`), and tells when it is open (`arrived`): then it is offered what it could not
+get before (offers.py), its user is checked if the app wants that, and whoever listens for devices
+is told. What fails after the Welcome is logged, and the next login does it again.
 
 Not here: where the device goes on (arrival.py), who may log in (login.py).
 """
@@ -86,29 +86,45 @@ class Attendance:
             passed=await self._passed(session, said, arrival),
         )
 
-    async def arrived(self, session: Session, arrival: Arrival) -> None:
+    async def record(self, session: Session, arrival: Arrival) -> None:
         """See `Greeter` (login.py)."""
         known = arrival.known
+        session.first_seen_ms = known.first_seen_ms if known else self._clock.wall_ms()
+        has_changed = (
+            known is None
+            or known.user != session.user
+            or known.conditions_see != session.attributes
+        )
+        recovered = (skip for skips in arrival.recovered.values() for skip in skips)
+        was_refused = (
+            arrival.was_refused
+            or any(skip.reason in OFFERED_AGAIN for skip in recovered)
+            or any(cursor.refused for cursor in session.cursors.values())
+        )
+        owed = known is not None and known.owes_offers
+        # What a point of the user was refused may have been on another device.
+        session.owes_offers = owed or (was_refused and (has_changed or bool(arrival.shared)))
+        if has_changed:
+            await self._devices.put(session.app, known_of(session))
+
+    async def arrived(self, session: Session) -> None:
+        """See `Greeter` (login.py)."""
         session.online_since_ms = self._clock.wall_ms()
-        session.first_seen_ms = known.first_seen_ms if known else session.online_since_ms
-        new_user = known is None or known.user != session.user
-        self._devices.note(session.app, known_of(session), new_user=new_user)
+        self._devices.note(session.app, known_of(session))
         for listener in self.on_arrived:
             listener(session)
-        has_changed = new_user or known is None or known.conditions_see != session.attributes
-        recovered = (skip for skips in arrival.recovered.values() for skip in skips)
-        was_refused = arrival.was_refused or any(s.reason in OFFERED_AGAIN for s in recovered)
-        # What a point of the user was refused may have been on another device.
-        if was_refused and (has_changed or arrival.shared):
+        if session.owes_offers:
             await self._offer(session)
 
     def left(self, session: Session) -> None:
-        """The open session of a device has ended."""
+        """The session of a device has ended."""
+        if not session.online_since_ms:
+            # Before its Welcome.
+            return
         for listener in self.on_left:
             listener(session)
-        if session.online_since_ms:
-            gone = known_of(session, offline_since_ms=self._clock.wall_ms())
-            self._devices.note(session.app, gone, new_user=False)
+        gone = known_of(session, offline_since_ms=self._clock.wall_ms())
+        self._devices.note(session.app, gone)
 
     def _has_user_points(self, app: str, heads: Mapping[Channel, Head]) -> bool:
         configs = (self._configs.find(app, channel.biz) for channel in heads)
@@ -142,7 +158,8 @@ class Attendance:
         known = arrival.known
         before = session.viewer
         if known is not None:
-            before = Viewer(session.device, known.user, known.conditions_see)
+            asks = session.viewer.asks_withdrawals
+            before = Viewer(session.device, known.user, known.conditions_see, asks)
         recovered: dict[Channel, tuple[Skip, ...]] = {}
         for channel, (recorded, now) in found.items():
             head = heads.get(channel)
@@ -178,16 +195,32 @@ class Attendance:
         try:
             points = await self._store.points(session.app, session.device)
             mine = {c: point for c, point in points.items() if c.target in session.targets}
-            shared = await self._store.points(session.app, user_owner(session.user))
-            if not any(point.refused for point in (*mine.values(), *shared.values())):
-                return
-            # The evidence of this very login must be in the journal before it is read.
-            await self._store.put_documents([])
-            heads = await self._store.heads(session.app, session.targets)
+            shared = await self._shared(session)
+            refused = [point.refused for point in (*mine.values(), *shared.values())]
+            if any(refused) or any(cursor.refused for cursor in session.cursors.values()):
+                # The evidence of this very login must be in the journal before it is read.
+                await self._store.put_documents([])
+                heads = await self._store.heads(session.app, session.targets)
+                if session.phase is not Phase.OPEN:
+                    return
+                await self._offers.offer(session, mine, shared, heads)
+            session.owes_offers = False
             if session.phase is Phase.OPEN:
-                await self._offers.offer(session, mine, heads)
+                self._devices.note(session.app, known_of(session))
         except MobilesyncError as error:
             log.warning("not_offered_again", session=session.id, reason=str(error))
+
+    async def _shared(self, session: Session) -> dict[Channel, SyncPoint]:
+        """The sync points of the session's user, where they are the user's."""
+        if not session.user:
+            return {}
+        points = await self._store.points(session.app, user_owner(session.user))
+        return {
+            channel: point
+            for channel, point in points.items()
+            if (config := self._configs.find(session.app, channel.biz)) is not None
+            and config.has_user_points
+        }
 
 
 def known_of(session: Session, offline_since_ms: int = 0) -> KnownDevice:
@@ -202,4 +235,5 @@ def known_of(session: Session, offline_since_ms: int = 0) -> KnownDevice:
         first_seen_ms=session.first_seen_ms,
         online_since_ms=session.online_since_ms,
         offline_since_ms=offline_since_ms,
+        owes_offers=session.owes_offers,
     )

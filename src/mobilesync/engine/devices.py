@@ -2,7 +2,9 @@
 
 Strategy: one small document for each device, written when a session opens and when it ends, and one
 for each (user, device) pair. The writes ride along in the next commit: a server that dies loses the
-last tenth of a second of them, and the next login says them again. Nothing is held in memory.
+last tenth of a second of them, and the next login says them again. But what a device *is* must be
+on the disk before anything is judged by it, or nobody could tell later what it was refused.
+Nothing is held in memory.
 
 Not here: sync points (the store's), living sessions (sessions.py).
 """
@@ -33,6 +35,8 @@ class KnownDevice(Struct, frozen=True, kw_only=True):
     """When its last session opened."""
     offline_since_ms: int = 0
     """When that session ended; 0 while it lives, or when the server died with it."""
+    owes_offers: bool = False
+    """Whether it has changed, and was not offered yet what it could not get before."""
 
     @property
     def conditions_see(self) -> Attributes:
@@ -68,13 +72,19 @@ class Devices:
         found = await self._store.documents(USER_KIND, begin, pairs + _AFTER, count_max)
         return [key.rpartition(_END)[2] for key in found]
 
-    def note(self, app: str, known: KnownDevice, *, new_user: bool) -> None:
-        """Remember `known`; `new_user` when its user was not noted for it before."""
+    async def put(self, app: str, known: KnownDevice) -> None:
+        """Remember `known`, whose user may be another than before. Durable when it returns, and
+        with it what was advanced and noted before. Raises Refused, OutcomeUnknown."""
         documents = [Document(KIND, _key(app, known.device), json.encode(known))]
-        if new_user and known.user:
+        if known.user:
             pair = f"{app}{_END}{known.user}{_END}{known.device}"
             documents.append(Document(USER_KIND, pair, b""))
-        self._store.note_documents(documents)
+        await self._store.put_documents(documents)
+
+    def note(self, app: str, known: KnownDevice) -> None:
+        """Remember `known`, whose user was put before. Rides along in the next commit."""
+        document = Document(KIND, _key(app, known.device), json.encode(known))
+        self._store.note_documents([document])
 
 
 def _key(app: str, device: str) -> str:

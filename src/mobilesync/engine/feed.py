@@ -11,10 +11,10 @@ oplogs, and are for everybody.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mobilesync.domain.channel import EVERYONE, Channel
-from mobilesync.domain.oplog import Oplog
+from mobilesync.domain.oplog import Oplog, withdrawn_oplog
 from mobilesync.domain.reasons import Reason
 from mobilesync.domain.rules import Look, Viewer, is_plain, refusal
 from mobilesync.domain.sync_point import Skip
@@ -28,6 +28,7 @@ CACHED_BYTES_MAX = 16 * 1024 * 1024
 NEWER_MAX = 16
 """Newer oplogs of a key that are looked at. Were all of them not for the device, and one before
 them were, the device would get a value too many, in order, and end with the right one."""
+_ONE_BYTES = 1
 
 
 class FeedPage:
@@ -137,11 +138,15 @@ class Feed:
         self._cached_bytes = 0
         self.revision = 0
         """Grows with each withdrawal: a page read before one may hold what is withdrawn."""
+        self.on_withdrawn: list[Callable[[], None]] = []
+        """Called with each withdrawal. Must not raise."""
 
     def withdrawn(self, channel: Channel) -> None:
         """Oplogs of `channel` were withdrawn, durably."""
         self.revision += 1
         self._tail.forget(channel)
+        for listener in self.on_withdrawn:
+            listener()
 
     async def page(
         self, channel: Channel, after: int, last: int, room: tuple[int, int]
@@ -184,9 +189,24 @@ class Feed:
             stored = await self._store.read(channel, after, count, size)
             oplogs = [encoded(oplog) for oplog in stored.oplogs]
             page = FeedPage(channel, after, stored.upto, stored.floor, oplogs)
+        if page.has_origins:
+            # A copy: the tail's own list is not this page's to change.
+            page.oplogs = [await self._as_its_origin(channel, each) for each in page.oplogs]
         if not page.same_for_all:
             page.newer = await self._newer(page, last)
         return page
+
+    async def _as_its_origin(self, channel: Channel, each: Encoded) -> Encoded:
+        """`each`, withdrawn if what it offers again was: whoever recalls that means this, too."""
+        origin = each.oplog.details.origin if each.oplog.details is not None else None
+        if origin is None or each.oplog.withdrawn is not None:
+            return each
+        place = Channel(channel.app, channel.biz, origin.target)
+        page = await self._store.read(place, origin.id - 1, 1, _ONE_BYTES)
+        root = page.oplogs[0] if page.oplogs else None
+        if root is None or root.id != origin.id or root.withdrawn is None:
+            return each
+        return Encoded(withdrawn_oplog(each.oplog, root.withdrawn), each.wire)
 
     async def _newer(self, page: FeedPage, last: int) -> dict[int, Sequence[Oplog]]:
         """What the channel holds that is newer, for each oplog of the page that has a key."""

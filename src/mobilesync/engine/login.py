@@ -19,7 +19,14 @@ import structlog
 
 from mobilesync.domain.channel import Channel, is_user_target, session_targets, user_target
 from mobilesync.domain.conditions import NO_ATTRIBUTES, Attributes
-from mobilesync.domain.errors import InvalidRequest, Refused, TokenRefused, UnknownApp
+from mobilesync.domain.errors import (
+    InvalidRequest,
+    OutcomeUnknown,
+    Refused,
+    StoreUnavailable,
+    TokenRefused,
+    UnknownApp,
+)
 from mobilesync.domain.names import check_biz, check_owner
 from mobilesync.domain.reasons import Reason
 from mobilesync.domain.sync_point import Head, Resume, Skip, SyncPoint
@@ -70,7 +77,11 @@ class Greeter(Protocol):
         """What is known of the session's device in the channels of `targets` before this login;
         `said` are the points that it names. Raises StoreUnavailable."""
 
-    async def arrived(self, session: Session, arrival: Arrival) -> None:
+    async def record(self, session: Session, arrival: Arrival) -> None:
+        """What the session's device is now is durable when it returns, together with what was
+        advanced before. Raises Refused, OutcomeUnknown."""
+
+    async def arrived(self, session: Session) -> None:
         """Welcome was said: the session is open for its user. Must not raise."""
 
 
@@ -126,6 +137,8 @@ class Logins:
                 session.close(CloseCode.INVALID_FIELD, f"{refusal}: {refusal.hint}")
             except Refused as refusal:
                 session.close_for_now(refusal)
+            except OutcomeUnknown as failure:
+                session.close_for_now(StoreUnavailable(failure.message))
             except Exception:
                 log.exception("login_failed", session=session.id)
                 session.close(CloseCode.INTERNAL, retry_spread_ms=RETRY_SPREAD_MS)
@@ -173,7 +186,6 @@ class Logins:
         arrival = await self._greeter.arriving(session, points, heads, targets)
         if session.has_ended():
             return
-        session.phase = Phase.OPEN
         self._registry.admit(session)
         await self._welcome(session, points, heads, arrival)
 
@@ -182,6 +194,7 @@ class Logins:
     ) -> None:
         new = (user_target(user),) if user else ()
         points = _points(session.app, new, listed)
+        session.house.pump.flush(session)
         if session.window.count:
             note_sends(session)
         session.user = user
@@ -193,6 +206,12 @@ class Logins:
         for channel in [c for c in session.cursors if is_user_target(c.target)]:
             session.window.forget(session.cursors.pop(channel))
             session.skipped.pop(channel, None)
+        for channel, cursor in session.cursors.items():
+            if cursor.read > cursor.told:
+                # Not for the old user, perhaps for the new one: for whom it is a backlog.
+                session.backlog[channel] = max(cursor.read, session.backlog.get(channel, 0))
+                session.skipped.pop(channel, None)
+                cursor.judge_anew()
         for marked in (session.backlog, session.rewound, session.refused):
             for channel in [c for c in marked if is_user_target(c.target)]:
                 del marked[channel]
@@ -202,8 +221,6 @@ class Logins:
         heads = await self._store.heads(session.app, new) if new else {}
         arrival = await self._greeter.arriving(session, points, heads, new)
         if not session.has_ended():
-            # What was withheld from the last user, or from nobody, may be for this one.
-            session.dirty.update(dict.fromkeys(session.targets))
             await self._welcome(session, points, heads, arrival)
 
     async def _welcome(
@@ -218,11 +235,19 @@ class Logins:
         lineage = self._store.lineage
         now_ms = house.clock.wall_ms()
         entry = Entry(points, heads, arrival, lineage, now_ms)
-        resets = [self._place(session, channel, point, entry) for channel, point in points.items()]
-        said = [each for each in resets if each is not None]
         self._store.advance([*entry.advances(), *shared_steps(session, entry.acks())])
         for progress in entry.progress():
             house.progressed(session, progress)
+        # Before anything is judged by what the device is now, and after what it was, is on record.
+        await self._greeter.record(session, arrival)
+        if session.has_ended():
+            return
+        session.phase = Phase.OPEN
+        if session.changing:
+            # What was withheld from the last user, or from nobody, may be for this one.
+            session.dirty.update(dict.fromkeys(session.targets))
+        resets = [self._place(session, channel, point, entry) for channel, point in points.items()]
+        said = [each for each in resets if each is not None]
         for channel, lap in entry.laps().items():
             session.cursors.setdefault(channel, Cursor(0)).lap = lap
         house.metrics.resets += len(said)
@@ -244,8 +269,8 @@ class Logins:
             if channel in heads:
                 session.backlog[channel] = last
         if session.behind or session.dirty:
-            house.ready(session)
-        await self._greeter.arrived(session, arrival)
+            house.pump.ready(session)
+        await self._greeter.arrived(session)
 
     def _place(
         self, session: Session, channel: Channel, point: SyncPoint, entry: Entry

@@ -30,6 +30,7 @@ from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.rules import Viewer
 from mobilesync.domain.sync_point import Advance, Head, Skip, SyncPoint, user_owner
 from mobilesync.engine.feed import Feed, FeedPage, skips_of
+from mobilesync.engine.proof import last_words
 from mobilesync.engine.session import Session
 from mobilesync.engine.ticker import pause
 from mobilesync.storage.contract import Store
@@ -78,39 +79,50 @@ class Offers:
         return tuple(skips_of(refused))
 
     async def offer(
-        self, session: Session, points: Mapping[Channel, SyncPoint], heads: Mapping[Channel, Head]
+        self,
+        session: Session,
+        points: Mapping[Channel, SyncPoint],
+        shared: Mapping[Channel, SyncPoint],
+        heads: Mapping[Channel, Head],
     ) -> int:
         """Offer the session's device again what it may see now; answer how many.
 
-        `points` are those of the session's channels, by what the store knew before this login.
-        Raises Refused, OutcomeUnknown; then the next login offers it.
+        `points` are the device's in the session's channels, `shared` those of its user in the
+        channels where the sync point is the user's. Raises Refused, OutcomeUnknown; then the next
+        login offers it.
         """
-        drafts: list[Draft] = []
+        drafts: dict[tuple[str, Origin], Draft] = {}
         viewer = session.viewer
-        for channel, point in points.items():
+        for channel in dict.fromkeys((*points, *shared, *session.cursors)):
             head = heads.get(channel)
-            if head is None or point.refused <= head.trimmed:
+            if head is None:
                 continue
-            ids = await self.refused_ids(channel, session.device, head, point.received)
-            drafts += await self._drafts(channel, viewer, ids, shared=False)
-        for channel, point in (await self._shared(session)).items():
-            head = heads.get(channel)
-            if head is None or point.refused <= head.trimmed:
-                continue
-            owner = user_owner(session.user)
-            ids = await self.refused_ids(channel, owner, head, point.received)
-            drafts += await self._drafts(channel, viewer, ids, shared=True)
+            # What an earlier user of this session was refused, and no ack has told of yet.
+            cursor = session.cursors.get(channel)
+            ids = dict.fromkeys(cursor.refused or ()) if cursor is not None else {}
+            owners = {session.device: points.get(channel)}
+            if channel in shared:
+                owners[user_owner(session.user)] = shared[channel]
+            for owner, point in owners.items():
+                if point is not None and point.refused > head.trimmed:
+                    found = await self.refused_ids(channel, owner, head, point.received)
+                    if owner != session.device:
+                        found = await self._not_had(session, channel, head, found)
+                    ids.update(dict.fromkeys(found))
+            for is_offer, draft in await self._drafts(
+                channel, viewer, sorted(ids), shared=channel in shared
+            ):
+                # One offer of each root. Where an offer of it was refused too, that is offered:
+                # the root's own offer was stored before, and would be taken for a repeat.
+                root = channel.biz, _root(draft)
+                if is_offer or root not in drafts:
+                    drafts[root] = draft
         if not drafts or session.has_ended():
             return 0
-        answers = await self._append(drafts)
+        answers = await self._append([*drafts.values()])
         fresh = sum(not answer.duplicate for answer in answers)
         self.offered += fresh
         return fresh
-
-    async def _shared(self, session: Session) -> dict[Channel, SyncPoint]:
-        if not session.user:
-            return {}
-        return await self._store.points(session.app, user_owner(session.user))
 
     async def refused_ids(
         self, channel: Channel, owner: str, head: Head, received: int
@@ -134,15 +146,18 @@ class Offers:
 
     async def _drafts(
         self, channel: Channel, viewer: Viewer, ids: Iterable[int], *, shared: bool
-    ) -> list[Draft]:
-        drafts: list[Draft] = []
+    ) -> list[tuple[bool, Draft]]:
+        """Whether what is offered is an offer itself, and the draft; the oldest first."""
+        drafts: list[tuple[bool, Draft]] = []
         now_ms = self._clock.wall_ms()
         for oplog_id in ids:
             page = await self._feed.page(channel, oplog_id - 1, oplog_id, (_ONE_BYTES, 1))
             chosen, _ = page.judge(viewer, now_ms)
             if chosen and chosen[0].oplog.id == oplog_id:
                 oplog = chosen[0].oplog
-                drafts.append(offer_of(channel, oplog, viewer.user, viewer.device, shared=shared))
+                is_offer = oplog.details is not None and oplog.details.origin is not None
+                draft = offer_of(channel, oplog, viewer.user, viewer.device, shared=shared)
+                drafts.append((is_offer, draft))
         return drafts
 
     # At the pump -------------------------------------------------------------------------
@@ -180,10 +195,22 @@ class Offers:
         heads = await self._store.heads(channel.app, [channel.target])
         head = heads.get(channel, Head(0, 0))
         ids = await self.refused_ids(channel, session.device, head, head.last)
-        if not ids and is_user_target(channel.target):
+        if is_user_target(channel.target):
             owner = user_owner(session.user)
-            ids = await self.refused_ids(channel, owner, head, head.last)
+            users = await self.refused_ids(channel, owner, head, head.last)
+            ids += await self._not_had(session, channel, head, users)
         return frozenset(ids)
+
+    async def _not_had(
+        self, session: Session, channel: Channel, head: Head, ids: Sequence[int]
+    ) -> list[int]:
+        """Those of `ids` that the session's device has not got either: where the sync point is
+        the user's, it may have passed them on another device."""
+        if not ids:
+            return []
+        steps = await self._store.journal(channel, session.device, head.trimmed, STEPS_MAX)
+        words = last_words(steps, head.trimmed, head.last)
+        return [oplog_id for oplog_id in ids if words.get(oplog_id) != 0]
 
 
 def _cover(refused: dict[int, None], step: Advance) -> None:
@@ -229,6 +256,13 @@ def offer_of(
         _for_device(conditions, only),
         Details(old.key, "", Origin(origin.target, origin.id, bool(by_operator))),
     )
+
+
+def _root(draft: Draft) -> Origin:
+    """What the draft is an offer of, whoever wanted it."""
+    assert draft.details is not None
+    assert draft.details.origin is not None
+    return Origin(draft.details.origin.target, draft.details.origin.id)
 
 
 def _for_device(conditions: Conditions, device: str) -> Conditions | None:

@@ -79,7 +79,7 @@ class Presence:
                     was_online = not known.offline_since_ms and known.online_since_ms < begin_ms
                     if was_online and self._sessions.of_device(app, known.device) is None:
                         gone = structs.replace(known, offline_since_ms=begin_ms)
-                        self._devices.note(app, gone, new_user=False)
+                        self._devices.note(app, gone)
                         data = {"device": known.device, "user": known.user, "session": ""}
                         self._listener.put(app, "device.offline", data)
                 if len(page) < PAGE:

@@ -8,10 +8,13 @@ catching up, slow and reconnecting are this one code.
 Invariants:
 - a session is in the queue at most once, and is pumped by one worker at a time;
 - what is pushed begins exactly at `told`, and `told` moves only with the frame that says so;
-- nothing read before the session's user changed is pushed after it (`generation`).
+- nothing read before the session's user changed is pushed after it (`generation`);
+- frames that wait to leave with others leave before what they were judged by changes: the user of
+  their session, or a withdrawal (`flush`).
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from msgspec import structs
@@ -71,6 +74,9 @@ class Pump:
         # Bounded by the number of sessions, because each is in it at most once.
         self._queue: asyncio.Queue[Session] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
+        self._frames: dict[Session, list[tuple[str, bytes]]] = {}
+        """Of the turns that are under way: made and not written yet, with their targets."""
+        feed.on_withdrawn.append(self._flush_all)
 
     def start(self, workers: int) -> None:
         """Begin. With a store that answers without waiting, one worker does all the work."""
@@ -91,6 +97,19 @@ class Pump:
             # Whoever pumps it now puts it back afterwards.
             if not session.pumping:
                 self._queue.put_nowait(session)
+
+    def flush(self, session: Session) -> None:
+        """The user of `session` changes: write what waits to be written, and drop what is the
+        user's, for the device drops it too."""
+        frames = self._frames.get(session, [])
+        self._write(session, [frame for frame in frames if not is_user_target(frame[0])])
+        frames.clear()
+
+    def _flush_all(self) -> None:
+        """Some of what waits may be withdrawn, and must have left before anybody is told so."""
+        for session, frames in self._frames.items():
+            self._write(session, frames)
+            frames.clear()
 
     async def _run(self) -> None:
         turns = 0
@@ -117,7 +136,8 @@ class Pump:
 
     async def _turn(self, session: Session) -> None:
         """One session's turn: one look at the heads, one write."""
-        if session.phase is not Phase.OPEN:
+        if session.phase is not Phase.OPEN or session.changing:
+            # After the Welcome it is pumped anyway.
             return
         self._metrics.pump_turns += 1
         generation = session.generation
@@ -129,11 +149,14 @@ class Pump:
                 self.ready(session)
                 return
             session.compare(heads)
-        frames: list[tuple[str, bytes]] = []
-        await self._fill(session, generation, frames)
-        if session.generation != generation:
-            # The user changed while a page was read: login.py began that user's cursors anew.
-            frames = [frame for frame in frames if not is_user_target(frame[0])]
+        frames = self._frames[session] = []
+        try:
+            await self._fill(session, generation, frames)
+        finally:
+            del self._frames[session]
+        self._write(session, frames)
+
+    def _write(self, session: Session, frames: Sequence[tuple[str, bytes]]) -> None:
         if frames and session.phase is Phase.OPEN:
             session.write(b"".join(frame for _, frame in frames))
 

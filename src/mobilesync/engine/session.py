@@ -63,6 +63,16 @@ class Phase(Enum):
     ENDED = "ended"
 
 
+class Pumps(Protocol):
+    """Whoever pumps sessions (pump.py)."""
+
+    def ready(self, session: "Session") -> None:
+        """Pump `session` soon."""
+
+    def flush(self, session: "Session") -> None:
+        """The user changes: what was made for `session` leaves now, or never."""
+
+
 class House(Protocol):
     """What a session needs from those around it (sessions.py)."""
 
@@ -72,11 +82,12 @@ class House(Protocol):
     options: SessionOptions
     configs: SyncConfigs
 
+    @property
+    def pump(self) -> Pumps:
+        """Whoever pumps the sessions."""
+
     def command(self, session: "Session", command: Command) -> None:
         """Carry `command` out when those before it are done (login.py)."""
-
-    def ready(self, session: "Session") -> None:
-        """Pump `session` soon."""
 
     def progressed(self, session: "Session", progress: Progress) -> None:
         """Whoever wants to know of it is told; called in the turn in which the point advances."""
@@ -95,9 +106,9 @@ class Session:
         "app", "attributes", "backlog", "behind", "changing", "commands", "conversation",
         "counted_bytes", "counted_messages", "counted_second", "credential", "cursors", "device",
         "dirty", "expires_at_ms", "first_seen_ms", "foreground", "generation", "house", "id",
-        "last_heard_s", "link", "next_beat_s", "online_since_ms", "phase", "progress_at_s",
-        "pumping", "queued", "refused", "rewound", "sdk", "skipped", "started_s", "targets", "user",
-        "version", "viewer", "window",
+        "last_heard_s", "link", "next_beat_s", "online_since_ms", "owes_offers", "phase",
+        "progress_at_s", "pumping", "queued", "refused", "rewound", "sdk", "skipped", "started_s",
+        "targets", "user", "version", "viewer", "window",
     )  # fmt: skip
 
     def __init__(self, session_id: str, link: Link, house: House) -> None:
@@ -113,6 +124,8 @@ class Session:
         self.sdk = self.credential = ""
         self.first_seen_ms = self.online_since_ms = 0
         """When its device came first, and this time; 0 before Welcome."""
+        self.owes_offers = False
+        """Whether its device has changed, and was not offered yet what it may see now."""
         self.viewer = NOBODY
         """Whom rules judge for; made anew when anything of it changes."""
         self.targets: tuple[str, ...] = ()
@@ -180,7 +193,7 @@ class Session:
         """Something changed for `target`. Carries no data; the pump will read."""
         self.dirty[target] = None
         if self.phase is Phase.OPEN:
-            self.house.ready(self)
+            self.house.pump.ready(self)
 
     def look_anew(self, *, asks_withdrawals: bool | None = None, is_validated: bool) -> None:
         """What rules see has changed."""
@@ -370,7 +383,7 @@ class Session:
 
     def _pump_if_wanted(self) -> None:
         if self.phase is Phase.OPEN and (self.behind or self.dirty):
-            self.house.ready(self)
+            self.house.pump.ready(self)
 
     def _end(self) -> None:
         if self.phase is not Phase.ENDED:

@@ -118,10 +118,6 @@ class Sessions:
         """Carry out a Hello, Bind or Unbind."""
         self._logins.command(session, command)
 
-    def ready(self, session: Session) -> None:
-        """Pump `session` soon."""
-        self.pump.ready(session)
-
     def admit(self, session: Session) -> None:
         """`session` becomes the one of its device."""
         key = (session.app, session.device)

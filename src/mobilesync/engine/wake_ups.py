@@ -246,4 +246,4 @@ class WakeUps:
         if known is None or known.attributes.get(name) != then.attributes[name]:
             return
         left = {key: value for key, value in known.attributes.items() if key != name}
-        self._devices.note(app, structs.replace(known, attributes=left), new_user=False)
+        self._devices.note(app, structs.replace(known, attributes=left))

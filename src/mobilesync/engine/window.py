@@ -78,6 +78,14 @@ class Cursor:
         else:
             self.skips.append(skip)
 
+    def judge_anew(self) -> None:
+        """Whom it is judged for has changed: what was passed over, and not told of, is read again.
+        What was told of counts: the device may have it, or its ack may be on its way."""
+        told = self.read = self.told
+        left = [Skip(s.first, min(s.last, told), s.reason) for s in self.skips or ()]
+        self.skips = [skip for skip in left if skip.first <= told] or None
+        self.refused = {oplog_id for oplog_id in self.refused or () if oplog_id <= told} or None
+
     def covered(self, received: int) -> tuple[Skip, ...]:
         """Take out the skips up to `received`."""
         if self.skips is None:
