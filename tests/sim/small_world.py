@@ -1,11 +1,13 @@
-"""A world without faults, whose parts a test drives itself."""
+"""A world without faults and rules, whose parts a test drives itself."""
 
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
 from mobilesync.engine.publisher import Publication
 from mobilesync.sim import run, world
+from mobilesync.sim.bizzes import draw_bizzes
 from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.history import Fact
 from mobilesync.sim.loop import virtual_loop
@@ -29,7 +31,9 @@ def play(act: Callable[[World], Awaitable[None]], seed: int = 0) -> World:
     try:
         with run.logs_into(chronicle, loop):
             built = world.build(seed, "", loop, chronicle)
-            built.scenario = replace(built.scenario, faults=frozenset())
+            bizzes = draw_bizzes(random.Random(0), frozenset())
+            nothing: frozenset[str] = frozenset()
+            built.scenario = replace(built.scenario, faults=nothing, rules=nothing, bizzes=bizzes)
             loop.run_until_complete(loop.create_task(main(built)))
         assert not loop.failures
     finally:

@@ -13,7 +13,7 @@ from tests.sim.small_world import of_kind, play, publication
 KINDS = (
     "device_kill", "device_kill_at_seam", "device_close", "device_disk_full", "reinstall",
     "upgrade", "switch_user", "background", "stray", "token_trouble", "device_clock", "kick",
-    "device_away", "retry_parked",
+    "device_away", "retry_parked", "attributes",
 )  # fmt: skip
 
 

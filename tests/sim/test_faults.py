@@ -20,6 +20,8 @@ def all_kinds(built: World) -> Faults:
         built.server,
         built.devices,
         built.publisher,
+        built.operator,
+        built.user_check,
     )
 
 

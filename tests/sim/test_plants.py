@@ -2,7 +2,8 @@
 
 from mobilesync.engine import arrival
 from mobilesync.sim import SimOptions, run_seed
-from mobilesync.sim.plants import PLANTS, Plant
+from mobilesync.sim.plant import Plant
+from mobilesync.sim.plants import PLANTS
 
 
 def test_patches_are_undone() -> None:

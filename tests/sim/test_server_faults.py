@@ -1,7 +1,6 @@
 """The server's trouble: it always comes back, with what it should have."""
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -47,21 +46,3 @@ def test_a_restore_needs_a_backup() -> None:
 
     built = play(act)
     assert len(of_kind(built, h.Restored)) == 1
-
-
-def test_a_biz_goes_offline_and_heal_brings_it_back() -> None:
-    async def act(built: World) -> None:
-        drawn = replace(built.scenario, bizzes=built.scenario.bizzes[:1])
-        faults = ServerFaults(drawn, built.loop, random.Random(1), built.server)
-        service = built.server.service
-        assert service is not None
-        seen = set()
-        for _ in range(20):
-            faults.strikes["biz_offline"]()
-            await pause(1)
-            seen.add(service.configs.get("shop", "CHAT").status)
-        assert seen == {"online", "offline"}
-        await faults.heal()
-        assert service.configs.get("shop", "CHAT").status == "online"
-
-    play(act)

@@ -12,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from mobilesync.client.client import Client
-from mobilesync.client.events import ReceivedNotice, ReceivedOplog
+from mobilesync.client.events import ReceivedNotice, ReceivedOplog, WithdrawnOplogs
 from mobilesync.client.transaction import Transaction
 from mobilesync.domain.channel import Channel
 from mobilesync.sim import history as h
@@ -23,7 +23,6 @@ from mobilesync.sim.loop import VirtualLoop, pause
 from mobilesync.sim.scenario import DevicePlan
 
 TRANSACTIONAL_BIZ = "PAY"
-NOTICE_BIZ = "LIVE"
 DONE_TABLE = "CREATE TABLE IF NOT EXISTS done (target TEXT, epoch INTEGER, id INTEGER)"
 HOUR_MS = 3_600_000
 
@@ -56,10 +55,16 @@ class App:
                 client.on(biz, transactional=True)(self._handle_in_transaction)
             else:
                 client.on(biz)(self._handle)
+            client.on_withdrawn(biz)(self._withdrawn)
 
     def notice(self, notice: ReceivedNotice) -> None:
         """The handler of notices."""
         self._chronicle.say(self.name, f"notice {digest_of(notice.payload)}")
+
+    def _withdrawn(self, withdrawn: WithdrawnOplogs) -> None:
+        channel = Channel(self.plan.app, withdrawn.biz, withdrawn.target)
+        told = (channel, withdrawn.epoch, withdrawn.ranges, withdrawn.reason)
+        self._chronicle.add(h.ToldWithdrawn(self._chronicle.now_ms(), self.name, *told))
 
     def token_source(self, user: str) -> Callable[[], Awaitable[str]]:
         """The token callable for `user`."""

@@ -18,7 +18,7 @@ from mobilesync.client.options import ClientOptions
 from mobilesync.client.stream import Stream
 from mobilesync.domain.channel import Channel, session_targets
 from mobilesync.sim import history as h
-from mobilesync.sim.app import DONE_TABLE, NOTICE_BIZ, App
+from mobilesync.sim.app import DONE_TABLE, App
 from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.clock import SimClock
 from mobilesync.sim.device_store import Deadly, Moment, Seam, WatchedStore
@@ -46,6 +46,7 @@ class SimDevice:
         self.name = f"{plan.app}/{plan.device}"
         self.user = plan.user
         self.app_version = plan.app_version
+        self.attributes = plan.attributes
         self._loop = loop
         self._rng = rng
         self._network = network
@@ -79,7 +80,7 @@ class SimDevice:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.execute(DONE_TABLE)
         self.is_installed = True
-        self._add(h.Installed(self._now_ms(), self.name))
+        self._add(h.Installed(self._chronicle.now_ms(), self.name))
 
     def start(self) -> None:
         """Begin a life."""
@@ -91,9 +92,11 @@ class SimDevice:
         self.deadly = self.app.deadly = Deadly(self.process, self._rng)
         self.is_switching = self.is_closing = False
         self.client = None
-        version = self.app_version
-        self._add(h.DeviceStarted(self._now_ms(), self.name, self.plan.os, version))
-        self._add(h.LoggedIn(self._now_ms(), self.name, self.user))
+        version, attributes = self.app_version, self.attributes
+        self._add(
+            h.DeviceStarted(self._chronicle.now_ms(), self.name, self.plan.os, version, attributes)
+        )
+        self._add(h.LoggedIn(self._chronicle.now_ms(), self.name, self.user))
         self._living = self._loop.spawn(self.process, self._begin(self.process, self.deadly))
 
     def kill(self, *, server_learns: bool) -> None:
@@ -110,7 +113,7 @@ class SimDevice:
             return
         self.process = None
         self._close_file()
-        self._add(h.DeviceKilled(self._now_ms(), self.name))
+        self._add(h.DeviceKilled(self._chronicle.now_ms(), self.name))
         for wire in list(self._network.wires.values()):
             if wire.device == self.name:
                 wire.cut(server_learns=server_learns, device_learns=False)
@@ -120,6 +123,14 @@ class SimDevice:
         if self.process is not None and self.process.alive and self.client is not None:
             self.is_closing = True
             self._living = self._loop.spawn(self.process, self._close(self.client, self.process))
+
+    def set_attributes(self, attributes: tuple[tuple[str, str], ...]) -> None:
+        """The app has other attributes from here on."""
+        self.attributes = attributes
+        if self.process is not None and self.process.alive and self.client is not None:
+            self._add(h.AttributesChanged(self._chronicle.now_ms(), self.name, attributes))
+            context = self._loop.context_of(self.process)
+            context.run(self.client.set_attributes, dict(attributes))
 
     def retry_parked(self) -> None:
         """Hand what is parked to the handlers again."""
@@ -170,7 +181,7 @@ class SimDevice:
         for point in store.points(targets):
             channel = Channel(plan.app, point.biz, point.target)
             place = (point.epoch, point.received, point.processed)
-            self._add(h.OwnPoint(self._now_ms(), self.name, channel, *place))
+            self._add(h.OwnPoint(self._chronicle.now_ms(), self.name, channel, *place))
 
     def done_rows(self) -> list[tuple[str, int, int]]:
         """What transactional handlers have written."""
@@ -201,6 +212,7 @@ class SimDevice:
             user=self.user,
             os=plan.os,
             app_version=self.app_version,
+            attributes=dict(self.attributes),
             connect=lambda: self._connect(process),
             clock=self.clock,
             random=random.Random(self._rng.getrandbits(64)),
@@ -208,7 +220,8 @@ class SimDevice:
         )
         bizzes = self._bizzes[1:] if self.handlers_late else self._bizzes
         self.app.register(client, bizzes)
-        client.on_notice(NOTICE_BIZ)(self.app.notice)
+        for biz in self._bizzes:
+            client.on_notice(biz)(self.app.notice)
         self.client = client
         await client.start()
 
@@ -218,7 +231,7 @@ class SimDevice:
 
     async def _switch(self, user: str) -> None:
         assert self.client is not None
-        self._add(h.LoginBegan(self._now_ms(), self.name, user))
+        self._add(h.LoginBegan(self._chronicle.now_ms(), self.name, user))
         try:
             if user:
                 await self.client.login(user, self.app.token_source(user))
@@ -230,7 +243,7 @@ class SimDevice:
             self._chronicle.say(self.name, f"no change of user: {error}")
         user = self.user
         self.is_switching = False
-        self._add(h.LoggedIn(self._now_ms(), self.name, user))
+        self._add(h.LoggedIn(self._chronicle.now_ms(), self.name, user))
 
     async def _retry_parked(self, client: Client) -> None:
         try:
@@ -249,6 +262,3 @@ class SimDevice:
 
     def _add(self, fact: h.Fact) -> None:
         self._chronicle.add(fact)
-
-    def _now_ms(self) -> int:
-        return self._chronicle.now_ms()

@@ -11,7 +11,7 @@ from mobilesync.sim.device import SimDevice
 from mobilesync.sim.device_store import Moment, Seam
 from mobilesync.sim.links import Network
 from mobilesync.sim.loop import VirtualLoop, pause
-from mobilesync.sim.scenario import Scenario
+from mobilesync.sim.scenario import Scenario, draw_attributes
 from mobilesync.sim.server import SimServer
 from mobilesync.sim.server_faults import JUMPS_MS
 
@@ -54,6 +54,7 @@ class DeviceFaults:
             "device_disk_full": self._fill_disk,
             "reinstall": self._reinstall,
             "upgrade": self._upgrade,
+            "attributes": lambda device: device.set_attributes(draw_attributes(rng)),
             "switch_user": self._switch_user,
             "background": lambda device: device.foreground(rng.random() < 0.5),
             "stray": self._stray,

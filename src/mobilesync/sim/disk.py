@@ -6,15 +6,18 @@ take time for. It remembers the appends that no sync has confirmed, in order. Wh
 beginning of what the running sync had been given; the real store would find no more than that in
 its log.
 
+What becomes durable is told by the disk itself (`WitnessedDisk`), whoever writes to it.
+
 Not here: when the server dies (faults.py), the history (server.py).
 """
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import Refused
-from mobilesync.domain.oplog import Appended, Draft
+from mobilesync.domain.oplog import Appended, Draft, Oplog
 from mobilesync.domain.sync_point import Head
 from mobilesync.sim.loop import pause
 from mobilesync.storage.contract import Also, Page
@@ -24,6 +27,24 @@ from mobilesync.storage.memory import MemoryStore
 
 class DiskFull(OSError):
     """The simulated fsync failed."""
+
+
+def _unseen(channel: Channel, oplog: Oplog) -> None:
+    """Nobody watches."""
+
+
+@dataclass
+class WitnessedDisk(Disk):
+    """A disk that tells which oplogs become durable."""
+
+    witness: Callable[[Channel, Oplog], None] = _unseen
+
+    def append(self, draft: Draft, oplog_id: int) -> None:
+        super().append(draft, oplog_id)
+        self.witness(draft.channel, self.oplogs[draft.channel][-1])
+
+    def copy(self) -> "WitnessedDisk":
+        return WitnessedDisk(**vars(super().copy()), witness=self.witness)
 
 
 class DiskHabits:

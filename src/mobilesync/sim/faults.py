@@ -5,7 +5,7 @@ victim. What a fault breaks comes back by itself after a seeded while. `heal` en
 from then on nothing fails.
 
 Not here: which kinds a seed has (scenario.py), what they do (server_faults.py, link_faults.py,
-device_faults.py).
+device_faults.py, operator_faults.py).
 """
 
 import random
@@ -16,10 +16,13 @@ from mobilesync.sim.device_faults import DeviceFaults
 from mobilesync.sim.link_faults import LinkFaults
 from mobilesync.sim.links import Network
 from mobilesync.sim.loop import VirtualLoop, pause
+from mobilesync.sim.operator import SimOperator
+from mobilesync.sim.operator_faults import OperatorFaults
 from mobilesync.sim.publisher import GIVE_UP_S, SimPublisher
 from mobilesync.sim.scenario import Scenario
 from mobilesync.sim.server import SimServer
 from mobilesync.sim.server_faults import ServerFaults
+from mobilesync.sim.user_check import SimUserCheck
 
 
 class Faults:
@@ -35,6 +38,8 @@ class Faults:
         server: SimServer,
         devices: list[SimDevice],
         publisher: SimPublisher,
+        operator: SimOperator,
+        user_check: SimUserCheck,
     ) -> None:
         self._scenario = scenario
         self._loop = loop
@@ -44,10 +49,12 @@ class Faults:
         self._server_faults = ServerFaults(scenario, loop, rng, server)
         self._link_faults = LinkFaults(scenario, loop, rng, network)
         self._device_faults = DeviceFaults(scenario, loop, rng, network, server, devices)
+        self._people = OperatorFaults(scenario, rng, operator, publisher, user_check, devices)
         self.strikes = {
             **self._server_faults.strikes,
             **self._link_faults.strikes,
             **self._device_faults.strikes,
+            **self._people.strikes,
         }
 
     def begin(self) -> None:
@@ -55,6 +62,7 @@ class Faults:
         self._server_faults.begin()
         self._link_faults.begin()
         self._device_faults.begin()
+        self._people.begin()
         if "lost_answers" in self._scenario.faults:
             self._publisher.lose_answers = 0.2
             self._publisher.hang_up_s = self._rng.choice((0.002, 0.01, GIVE_UP_S))
@@ -76,4 +84,9 @@ class Faults:
         self._publisher.lose_answers, self._publisher.hang_up_s = 0.0, GIVE_UP_S
         self._link_faults.heal()
         await self._server_faults.heal()
+        await self._people.heal()
         await self._device_faults.heal()
+
+    def act_in_calm(self) -> None:
+        """What people do need not end when the trouble does."""
+        self._people.act_in_calm()

@@ -12,27 +12,110 @@ device is named `app/device`. An install is one life of its local store, numbere
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from msgspec import Struct
 
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.conditions import Conditions, Rollout
+from mobilesync.domain.oplog import Details
+from mobilesync.domain.sync_config import SyncConfig
+from mobilesync.domain.sync_point import Sent, Skip
+from mobilesync.sim.fact import Fact
+from mobilesync.sim.sightings import (
+    AttributesChanged,
+    Closed,
+    DeviceKilled,
+    DeviceStarted,
+    Filled,
+    Framed,
+    HandlerBegan,
+    HandlerFailed,
+    HandlerFinished,
+    Installed,
+    LoggedIn,
+    LoginBegan,
+    Marked,
+    Noticed,
+    Parked,
+    Pushed,
+    SaidAck,
+    SaidHello,
+    SaidUser,
+    Saved,
+    ToldWithdrawn,
+    WasReset,
+    Welcomed,
+)
 
-
-class Fact(Struct, frozen=True, tag=True):
-    """Something that happened at the true time `at_ms`."""
-
-    at_ms: int
-
+__all__ = [
+    "Answered",
+    "AnyFact",
+    "Asked",
+    "AttributesChanged",
+    "BizDefined",
+    "CalmBegan",
+    "Closed",
+    "Denied",
+    "DeviceKilled",
+    "DeviceStarted",
+    "Done",
+    "Ended",
+    "Explained",
+    "Fact",
+    "Filled",
+    "Framed",
+    "HandlerBegan",
+    "HandlerFailed",
+    "HandlerFinished",
+    "Headed",
+    "Held",
+    "HeldAll",
+    "Installed",
+    "Journaled",
+    "KnownPoint",
+    "LoggedIn",
+    "LoginBegan",
+    "Marked",
+    "Noticed",
+    "OfferAsked",
+    "OwnPoint",
+    "Parked",
+    "Pushed",
+    "QuietBegan",
+    "QuietEnded",
+    "RecallAsked",
+    "Restored",
+    "RewindAsked",
+    "RulesAsked",
+    "SaidAck",
+    "SaidHello",
+    "SaidUser",
+    "Saved",
+    "ServerClock",
+    "ServerKilled",
+    "ServerStarted",
+    "Stored",
+    "ToldWithdrawn",
+    "Unanswered",
+    "UserAsked",
+    "UserHeld",
+    "UserJudged",
+    "WasReset",
+    "Welcomed",
+    "from_lines",
+    "to_lines",
+]
 
 # --- the service
 
 
 class BizDefined(Fact, frozen=True):
-    """From the beginning the biz has these rules."""
+    """From here on the biz has these rules, in the server that runs."""
 
     app: str
     biz: str
     retention_s: int
     persistent: bool = True
+    rules: SyncConfig | None = None
+    """All of them, if the history knows more than those two."""
 
 
 class ServerStarted(Fact, frozen=True):
@@ -62,6 +145,17 @@ class Restored(Fact, frozen=True):
     """The last id of each channel in the backup; a channel that is not listed had none."""
 
 
+class Stored(Fact, frozen=True):
+    """The oplog has become durable: from here on it may be pushed."""
+
+    channel: Channel
+    id: int
+    message_id: str
+    digest: str
+    conditions: Conditions | None = None
+    details: Details | None = None
+
+
 class Held(Fact, frozen=True):
     """At the end the store still holds this oplog."""
 
@@ -69,16 +163,54 @@ class Held(Fact, frozen=True):
     id: int
     message_id: str
     digest: str
+    details: Details | None = None
+
+
+class Headed(Fact, frozen=True):
+    """At the end the channel is here."""
+
+    channel: Channel
+    last: int
+    trimmed: int
 
 
 class KnownPoint(Fact, frozen=True):
     """At the end the service says that the device is here in the channel."""
 
     device: str
+    """Or `app/` and the owner of a user's sync point."""
     channel: Channel
     epoch: int
     received: int
     processed: int
+
+
+class Journaled(Fact, frozen=True):
+    """At the end this step stands in the journal of the device's sync point; oldest first."""
+
+    device: str
+    """Or `app/` and the owner of a user's sync point."""
+    channel: Channel
+    epoch: int
+    lap: int
+    before: int
+    received: int
+    processed: int
+    wall_ms: int
+    """When, by the server's clock."""
+    sends: tuple[Sent, ...] = ()
+    skips: tuple[Skip, ...] = ()
+
+
+class Explained(Fact, frozen=True):
+    """At the end the service says this of an oplog and a device."""
+
+    device: str
+    channel: Channel
+    id: int
+    reason: int
+    received_at_ms: int
+    processed_at_ms: int
 
 
 class OwnPoint(Fact, frozen=True):
@@ -113,6 +245,26 @@ class Asked(Fact, frozen=True):
     app_version_max: str = ""
     batch: int = 0
     """Items with one number were in one publish, in the order of their calls; 0 for alone."""
+    users: tuple[str, ...] = ()
+    user_number_min: int = 0
+    user_number_max: int = 0
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    rollout: Rollout | None = None
+    key: str = ""
+
+    @property
+    def conditions(self) -> Conditions:
+        """Whom the oplog is for, among those that its target means."""
+        return Conditions(
+            self.os,
+            self.app_version_min,
+            self.app_version_max,
+            self.users,
+            self.user_number_min,
+            self.user_number_max,
+            self.attributes,
+            self.rollout,
+        )
 
 
 class Answered(Fact, frozen=True):
@@ -136,182 +288,79 @@ class Unanswered(Fact, frozen=True):
     call: int
 
 
-# --- devices
+# --- operators; what they ask ends with `Done`, or with `Denied` or `Unanswered`
 
 
-class Installed(Fact, frozen=True):
-    """The device has an empty local store."""
+class RulesAsked(Fact, frozen=True):
+    """An operator wants the biz to have these rules."""
 
+    call: int
+    app: str
+    rules: SyncConfig
+
+
+class RecallAsked(Fact, frozen=True):
+    """An oplog is to be recalled."""
+
+    call: int
+    channel: Channel
+    id: int
+
+
+class RewindAsked(Fact, frozen=True):
+    """A device's sync point in the channel is to be put back."""
+
+    call: int
+    channel: Channel
+    device: str
+    to: int
+
+
+class OfferAsked(Fact, frozen=True):
+    """An oplog is to be offered to a device again, whatever that has had."""
+
+    call: int
+    channel: Channel
+    id: int
     device: str
 
 
-class DeviceStarted(Fact, frozen=True):
-    """The app's process began, with these attributes."""
+class Done(Fact, frozen=True):
+    """The service said that what was asked is done, or will be."""
 
-    device: str
-    os: str = ""
-    app_version: str = ""
-
-
-class DeviceKilled(Fact, frozen=True):
-    """The app's process ended without warning."""
-
-    device: str
+    call: int
+    target: str = ""
+    """Of an offer: where it was appended."""
+    id: int = 0
+    """The oplog that was appended for it; of a rewinding, the new sync point."""
+    before: int = 0
+    """Of a rewinding: the sync point as the service knew it."""
 
 
-class LoginBegan(Fact, frozen=True):
-    """The app asked the SDK to switch to `user`; until `LoggedIn` it may be either."""
+# --- the app's own word on its users
 
-    device: str
+
+class UserHeld(Fact, frozen=True):
+    """From here on the app holds the user's sessions good, or not."""
+
+    app: str
+    user: str
+    valid: bool
+
+
+class UserAsked(Fact, frozen=True):
+    """The service asked the app about a session of a user."""
+
+    question: int
+    session: str
     user: str
 
 
-class LoggedIn(Fact, frozen=True):
-    """The device belongs to `user` from now on; empty for nobody."""
+class UserJudged(Fact, frozen=True):
+    """The app answered."""
 
-    device: str
-    user: str
-
-
-class Saved(Fact, frozen=True):
-    """The device made oplogs and sync point durable, in one transaction."""
-
-    device: str
-    channel: Channel
-    epoch: int
-    after: int
-    upto: int
-    ids: tuple[int, ...]
-
-
-class WasReset(Fact, frozen=True):
-    """The device's app was told that the sync point of a channel was replaced."""
-
-    device: str
-    channel: Channel
-    epoch: int
-    floor: int
-    reason: int
-
-
-class HandlerBegan(Fact, frozen=True):
-    """The biz's handler was called."""
-
-    device: str
-    channel: Channel
-    id: int
-    message_id: str
-    digest: str
-    epoch: int = 0
-    """In which the oplog was saved; 0 when not known."""
-
-
-class HandlerFinished(Fact, frozen=True):
-    """The handler came to its end without failing."""
-
-    device: str
-    channel: Channel
-    id: int
-    message_id: str
-    epoch: int = 0
-
-
-class HandlerFailed(Fact, frozen=True):
-    """The handler failed; it will be called again, or the oplog is parked."""
-
-    device: str
-    channel: Channel
-    id: int
-    message_id: str
-
-
-class Parked(Fact, frozen=True):
-    """The handler failed as often as it may: the oplog is set aside, visibly."""
-
-    device: str
-    channel: Channel
-    id: int
-    message_id: str
-    epoch: int = 0
-
-
-class Marked(Fact, frozen=True):
-    """The device has noted, durably, that the oplog's handler is done."""
-
-    device: str
-    channel: Channel
-    id: int
-    message_id: str
-    epoch: int = 0
-
-
-# --- wires
-
-
-class SaidHello(Fact, frozen=True):
-    """A Hello reached the server: the attributes that count on this wire."""
-
-    wire: int
-    device: str
-    os: str = ""
-    app_version: str = ""
-
-
-class Welcomed(Fact, frozen=True):
-    """The server answered Hello, Bind or Unbind: pushes after it are for `user`."""
-
-    wire: int
-    device: str
-    user: str
-
-
-class Pushed(Fact, frozen=True):
-    """The server wrote a Push."""
-
-    wire: int
-    device: str
-    channel: Channel
-    after: int
-    upto: int
-    oplogs: tuple[tuple[int, str], ...]
-    """(id, message id) of each."""
-
-
-class Noticed(Fact, frozen=True):
-    """The server wrote a Notice."""
-
-    wire: int
-    device: str
-    channel: Channel
-    digest: str
-
-
-class Framed(Fact, frozen=True):
-    """Some frame went over a wire; what G6 counts."""
-
-    wire: int
-    device: str
-    by_server: bool
-    kind: str
-    bytes: int
-
-
-class Closed(Fact, frozen=True):
-    """One side wrote a Close, with this code."""
-
-    wire: int
-    device: str
-    by_server: bool
-    code: int
-    reason: str = ""
-
-
-class Filled(Fact, frozen=True):
-    """The most that something bounded has held so far."""
-
-    name: str
-    value: int
-    bound: int
+    question: int
+    valid: bool
 
 
 # --- phases
@@ -341,11 +390,14 @@ class Ended(Fact, frozen=True):
 
 AnyFact = (
     BizDefined | ServerStarted | ServerKilled | ServerClock | Restored
-    | Held | HeldAll | KnownPoint | OwnPoint
+    | Stored | Held | HeldAll | Headed | KnownPoint | OwnPoint | Journaled | Explained
     | Asked | Answered | Denied | Unanswered
-    | Installed | DeviceStarted | DeviceKilled | LoginBegan | LoggedIn | Saved | WasReset
-    | HandlerBegan | HandlerFinished | HandlerFailed | Parked | Marked
-    | SaidHello | Welcomed | Pushed | Noticed | Framed | Closed | Filled
+    | RulesAsked | RecallAsked | RewindAsked | OfferAsked | Done
+    | UserHeld | UserAsked | UserJudged
+    | Installed | DeviceStarted | AttributesChanged | DeviceKilled | LoginBegan | LoggedIn
+    | Saved | WasReset | HandlerBegan | HandlerFinished | HandlerFailed | Parked | Marked
+    | ToldWithdrawn
+    | SaidHello | SaidUser | SaidAck | Welcomed | Pushed | Noticed | Framed | Closed | Filled
     | CalmBegan | QuietBegan | QuietEnded | Ended
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Planted bugs: known mistakes, each breaking a guarantee, to show that the checkers see them.
 
-Strategy: a plant replaces a part of a simulated server or device by one with a mistake that a
-person could make, or patches a name of the engine while its seed runs. Without it the same seeds
-pass. A checker is worth as much as what it catches.
+A checker is worth as much as what it catches.
+
+Not here: mistakes with the rules of bizzes and of publishes (rule_plants.py).
 """
 
 import asyncio
@@ -19,38 +19,21 @@ from mobilesync.client.local_store import LocalStore
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.oplog import Appended, Draft, Oplog, oplog_of
 from mobilesync.domain.sync_point import Advance, Head, Resume, SyncPoint
-from mobilesync.engine import arrival, login
+from mobilesync.engine import arrival
 from mobilesync.engine.service import Service
+from mobilesync.engine.session import Session
+from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.ticker import Ticker
 from mobilesync.engine.waker import Waker
 from mobilesync.protocol.codec import encode_push
 from mobilesync.protocol.messages import Push
 from mobilesync.sim.device_store import WatchedStore
 from mobilesync.sim.disk import DiskHabits, SimStore
+from mobilesync.sim.plant import Plant
+from mobilesync.sim.rule_plants import RULE_PLANTS
 from mobilesync.sim.scenario import Scenario
-from mobilesync.sim.server import Parts
 from mobilesync.storage.contract import Also, Page
 from mobilesync.storage.disk import Disk
-
-
-class Plant(Parts):
-    """No bug at all; every plant is one of these."""
-
-    guarantees: frozenset[str] = frozenset()
-    """What it breaks: at least one of them must be found."""
-    store_class: type[WatchedStore] = WatchedStore
-    server_store_class: type[SimStore] = SimStore
-    patches: tuple[tuple[Any, str, Any], ...] = ()
-    """(module, name, value): what the name stands for while the seed runs."""
-    faults: frozenset[str] = frozenset()
-    """What the bug needs to show itself."""
-
-    def scenario(self, drawn: Scenario) -> Scenario:
-        """The scenario with what the bug needs."""
-        return replace(drawn, faults=drawn.faults | self.faults)
-
-    def store(self, disk: Disk, habits: DiskHabits, rng: random.Random) -> SimStore:
-        return self.server_store_class(disk, habits, rng)
 
 
 class _UnsyncedStore(SimStore):
@@ -196,11 +179,18 @@ class WrongTarget(Plant):
     server_store_class = _WrongUserStore
 
 
+_WATCH = Sessions.watch
+
+
+def _watch_more(registry: Sessions, session: Session, targets: Sequence[str]) -> None:
+    _WATCH(registry, session, tuple(dict.fromkeys((*session.targets, *targets))))
+
+
 class OldUserKept(Plant):
-    """After a user change the session still pumps the old user's channels."""
+    """After a user change the session still watches the old user's channels."""
 
     guarantees = frozenset({"G4"})
-    patches = ((login, "is_user_target", lambda target: False),)
+    patches = ((Sessions, "watch", _watch_more),)
     faults = frozenset({"switch_user"})
 
 
@@ -429,4 +419,5 @@ PLANTS: dict[str, type[Plant]] = {
     "mark-before-call": MarkBeforeCall,
     "marks-forgotten": MarksForgotten,
     "save-in-two-transactions": SaveInTwoTransactions,
+    **RULE_PLANTS,
 }

@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.conditions import Rollout
 from mobilesync.domain.errors import InvalidRequest, MobilesyncError, OutcomeUnknown
 from mobilesync.engine.publisher import Publication
 from mobilesync.sim import history as h
@@ -21,6 +22,7 @@ from mobilesync.sim.server import NoAnswer, SimServer
 
 LATENCY_S = 0.02
 GIVE_UP_S = 10.0
+ANSWERED_MAX = 1_000
 
 
 class SimPublisher:
@@ -39,6 +41,8 @@ class SimPublisher:
         self.lose_answers = 0.0
         """How many answers are lost on their way."""
         self.hang_up_s = GIVE_UP_S
+        self.answered: list[tuple[Channel, int]] = []
+        """What an operator may know of: oplogs by channel and id, as they were answered."""
 
     def begin(self, app: str, publications: Sequence[Publication]) -> None:
         """Publish in a task of its own, until every item is known to be stored or invalid."""
@@ -95,9 +99,11 @@ class SimPublisher:
             for call in calls:
                 self._chronicle.add(h.Unanswered(now_ms(), call))
             return False
-        for call, answer in zip(calls, published, strict=True):
+        for call, item, answer in zip(calls, publications, published, strict=True):
             fact = h.Answered(now_ms(), call, answer.id, answer.duplicate)
             self._chronicle.add(fact)
+            if answer.id and len(self.answered) < ANSWERED_MAX:
+                self.answered.append((Channel(app, item.biz, item.target), answer.id))
         return True
 
     def _ask(self, app: str, publications: Sequence[Publication]) -> list[int]:
@@ -106,18 +112,27 @@ class SimPublisher:
         batch = self._batches if len(publications) > 1 else 0
         for item in publications:
             self._calls += 1
-            fact = h.Asked(
-                self._chronicle.now_ms(),
-                self._calls,
-                Channel(app, item.biz, item.target),
-                item.message_id,
-                digest_of(item.payload),
-                item.valid_until_ms or 0,
-                item.os,
-                item.app_version_min,
-                item.app_version_max,
-                batch,
-            )
-            self._chronicle.add(fact)
+            self._chronicle.add(self._asked(app, item, batch))
             calls.append(self._calls)
         return calls
+
+    def _asked(self, app: str, item: Publication, batch: int) -> h.Asked:
+        salt = item.rollout_salt or item.biz
+        return h.Asked(
+            self._chronicle.now_ms(),
+            self._calls,
+            Channel(app, item.biz, item.target),
+            item.message_id,
+            digest_of(item.payload),
+            item.valid_until_ms or 0,
+            item.os,
+            item.app_version_min,
+            item.app_version_max,
+            batch,
+            item.users,
+            item.user_number_min,
+            item.user_number_max,
+            tuple((name, tuple(values)) for name, values in item.attributes.items()),
+            Rollout(item.rollout_percent, salt) if item.rollout_percent < 100 else None,
+            item.key,
+        )

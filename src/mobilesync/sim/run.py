@@ -76,19 +76,20 @@ def run_seed(seed: int, options: SimOptions | None = None) -> Report:
     try:
         with logs_into(chronicle, loop), _planted(options.plant):
             world = build(seed, options.plant, loop, chronicle)
-            findings = _run(world)
-            trace_hash = trace.hash()
-            keeps_tail = bool(findings) or options.trace_lines_max != TAIL_LINES_MAX
-            tail = trace.tail() if keeps_tail else []
+            fault = _run(world)
+            trace_hash, tail = trace.hash(), trace.tail()
             loop.close()
+        # Without the planted bug: it must not fool those who are to find it.
+        findings = [fault] if fault is not None else _judge(world)
     finally:
         if was_enabled:
             gc.enable()
+    keeps_tail = bool(findings) or options.trace_lines_max != TAIL_LINES_MAX
     return Report(
         seed=seed,
         findings=tuple(findings),
         trace_hash=trace_hash,
-        trace_tail=tuple(tail),
+        trace_tail=tuple(tail) if keeps_tail else (),
         steps=loop.steps,
         virtual_s=loop.time(),
         facts=len(chronicle.history),
@@ -117,11 +118,16 @@ def _run_one(work: tuple[int, SimOptions]) -> Report:
     return run_seed(*work)
 
 
-def _run(world: World) -> list[Finding]:
+def _run(world: World) -> Finding | None:
+    """All of it; what comes back is why it never came to its end."""
     try:
         world.loop.run_until_complete(world.loop.create_task(live(world)))
     except (Deadlock, Runaway) as error:
-        return [Finding("BUG", world.chronicle.now_ms(), f"{type(error).__name__}: {error}")]
+        return Finding("BUG", world.chronicle.now_ms(), f"{type(error).__name__}: {error}")
+    return None
+
+
+def _judge(world: World) -> list[Finding]:
     findings = own_findings(world) + check_all(world.chronicle.history)
     return sorted(findings, key=lambda finding: finding.at_ms)
 

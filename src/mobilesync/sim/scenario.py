@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 
 from mobilesync.client.options import ClientOptions
-from mobilesync.domain.sync_config import DAY_S, SyncConfig
+from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.options import (
     PublisherLimits,
     SchedulerOptions,
@@ -17,18 +17,25 @@ from mobilesync.engine.options import (
     SessionOptions,
     WakeUpOptions,
 )
+from mobilesync.sim.bizzes import RULE_KINDS, draw_bizzes
 
 FAULT_KINDS = (
     "server_kill", "server_kill_at_sync", "server_kill_at_step", "power_cut", "disk_full",
     "restore", "cut", "half_open", "stall", "stray", "fragments", "hang", "device_kill",
     "device_kill_at_seam", "reinstall", "switch_user", "background", "server_clock",
     "device_clock", "lost_answers", "slow_reads", "short_tokens", "late_handlers", "upgrade",
-    "drain", "biz_offline", "device_close",
+    "drain", "device_close",
     "device_disk_full", "token_trouble", "kick", "device_away", "retry_parked",
+    "attributes", "rules_change", "recall", "rewind", "offer",
+    "user_check_trouble", "user_check_verdict",
 )  # fmt: skip
 
 _FILLS_INBOX = {"late_handlers", "switch_user", "device_kill_at_seam"}
 """What leaves oplogs in a device's inbox, where they rightly keep others out."""
+
+ATTRIBUTES = {"lang": ("de", "tr"), "tier": ("gold", "free", "trial")}
+"""What apps say of their devices, besides what every device says."""
+USERS = ("ann", "7", "bob")
 
 BEAT_MIN_S = 10
 BEAT_MAX_S = 30
@@ -45,6 +52,7 @@ class DevicePlan:
     user: str
     os: str
     app_version: str
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,8 @@ class Scenario:
     """Everything that is decided before the run begins."""
 
     faults: frozenset[str]
+    rules: frozenset[str]
+    """Which kinds of rules bizzes and publishes may have (bizzes.py)."""
     apps: tuple[str, ...]
     users: tuple[str, ...]
     devices: tuple[DevicePlan, ...]
@@ -61,6 +71,8 @@ class Scenario:
     fault_every_s: float
     lose_wakes: float
     poison_share: float
+    questions_max: int = 16
+    """To one app's callback at the same time."""
     service: ServiceOptions = field(default_factory=ServiceOptions)
     client: ClientOptions = field(default_factory=ClientOptions)
 
@@ -69,8 +81,10 @@ def scenario(rng: random.Random) -> Scenario:
     """The scenario that `rng`, freshly seeded, stands for."""
     share = rng.choice((0.0, 0.2, 0.4, 0.7))
     faults = frozenset(kind for kind in FAULT_KINDS if rng.random() < share)
+    rules_share = rng.choice((0.0, 0.2, 0.5, 0.8))
+    rules = frozenset(kind for kind in RULE_KINDS if rng.random() < rules_share)
     apps = ("shop", "bank")[: rng.choice((1, 1, 2))]
-    users = ("ann", "bob", "cem")[: rng.randint(1, 3)]
+    users = USERS[: rng.randint(1, 3)]
     devices = tuple(
         DevicePlan(
             app,
@@ -78,6 +92,7 @@ def scenario(rng: random.Random) -> Scenario:
             rng.choice(("", *users, *users)),
             rng.choice(("ios", "android", "")),
             rng.choice(("1.0", "1.5", "2.0", "")),
+            draw_attributes(rng) if "attributes" in rules else (),
         )
         for app in apps
         for number in range(rng.randint(1, 3) if len(apps) == 2 else rng.randint(2, 5))
@@ -85,30 +100,26 @@ def scenario(rng: random.Random) -> Scenario:
     poison_share = rng.choice((0.0, 0.0, 0.05))
     return Scenario(
         faults=faults,
+        rules=rules,
         apps=apps,
         users=users,
         devices=devices,
-        bizzes=_bizzes(rng),
+        bizzes=draw_bizzes(rng, rules),
         publishes=rng.randint(10, 50),
         fault_s=rng.uniform(20, 100),
         fault_every_s=rng.choice((1.0, 3.0, 8.0)),
         lose_wakes=rng.choice((0.0, 0.0, 0.3)),
         poison_share=poison_share,
+        questions_max=rng.choice((1, 16)),
         service=_service(rng),
         client=_client(rng, small_inbox=not faults & _FILLS_INBOX and not poison_share),
     )
 
 
-def _bizzes(rng: random.Random) -> tuple[SyncConfig, ...]:
-    long_s = 30 * DAY_S
-    short_s = rng.randint(15, 90)
-    retention_s = [short_s if rng.random() < 0.2 else long_s for _ in range(3)]
-    return (
-        SyncConfig(biz="CHAT", retention_s=retention_s[0]),
-        SyncConfig(biz="PAY", retention_s=retention_s[1], priority=rng.choice((0, 5))),
-        SyncConfig(biz="FLAGS", retention_s=retention_s[2]),
-        SyncConfig(biz="LIVE", persistent=False),
-    )
+def draw_attributes(rng: random.Random) -> tuple[tuple[str, str], ...]:
+    """What an app says of its device."""
+    said = ((name, rng.choice((*values, ""))) for name, values in ATTRIBUTES.items())
+    return tuple((name, value) for name, value in said if value)
 
 
 def _service(rng: random.Random) -> ServiceOptions:

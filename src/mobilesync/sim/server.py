@@ -10,11 +10,14 @@ Not here: when it dies (faults.py).
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
-from mobilesync.domain.errors import OutcomeUnknown, Refused, TokenRefused
+from mobilesync.domain.channel import Channel
+from mobilesync.domain.errors import Refused, TokenRefused
+from mobilesync.domain.oplog import Oplog
 from mobilesync.domain.sync_config import SyncConfig
-from mobilesync.engine.apps import App, Apps, SecretKey
+from mobilesync.engine.apps import App, Apps, SecretKey, UserCallback
 from mobilesync.engine.options import ServiceOptions
 from mobilesync.engine.publisher import Publication, Published
 from mobilesync.engine.service import Service
@@ -22,12 +25,15 @@ from mobilesync.engine.tokens import Identity
 from mobilesync.engine.waker import Waker
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.sim import history as h
-from mobilesync.sim.chronicle import Chronicle
+from mobilesync.sim.chronicle import Chronicle, digest_of
 from mobilesync.sim.clock import SimClock
-from mobilesync.sim.disk import DiskHabits, SimStore
+from mobilesync.sim.disk import DiskHabits, SimStore, WitnessedDisk
 from mobilesync.sim.links import Network, Wire
 from mobilesync.sim.loop import Process, VirtualLoop, pause
+from mobilesync.sim.user_check import SimUserCheck
 from mobilesync.storage.disk import Disk
+
+_T = TypeVar("_T")
 
 EPOCH_BITS = 48
 """Epochs are random numbers, as those of the embedded store."""
@@ -51,7 +57,8 @@ class SimAuthenticator:
         app, user, device, expires_at_ms = token.split("|")
         if self._clock.wall_ms() >= int(expires_at_ms):
             raise TokenRefused(CloseCode.TOKEN_EXPIRED, "the token has expired")
-        return Identity(app, user, device, int(expires_at_ms))
+        session = f"session of {user}" if user else ""
+        return Identity(app, user, device, int(expires_at_ms), session)
 
 
 class ForgetfulWaker(Waker):
@@ -101,21 +108,28 @@ class SimServer:
         options: ServiceOptions,
         lose_wakes: float,
         parts: Parts,
+        user_check: SimUserCheck,
+        questions_max: int = 16,
     ) -> None:
         self._loop = loop
         self._rng = rng
         self._network = network
         self._chronicle = chronicle
         keys = (SecretKey(b"a secret of thirty-two bytes, at least"),)
-        self._apps = Apps(App(name, keys) for name in apps)
+        self._apps = Apps(
+            App(name, keys, user_check=_callback(name, questions_max)) for name in apps
+        )
+        self._user_check = user_check
         self._options = options
         self._lose_wakes = lose_wakes
         self._parts = parts
         self._lives = 0
-        self._callers: dict[asyncio.Future[list[Published]], None] = {}
+        self._callers: dict[asyncio.Future[Any], None] = {}
+        self._rules: dict[tuple[str, str], SyncConfig] = {}
+        """As the history knows them."""
         self.clock = SimClock(loop)
         self.habits = DiskHabits()
-        self.disk = Disk(lineage=(rng.getrandbits(EPOCH_BITS),))
+        self.disk: Disk = WitnessedDisk((rng.getrandbits(EPOCH_BITS),), witness=self._stored)
         self.process: Process | None = None
         self.store: SimStore | None = None
         self.service: Service | None = None
@@ -155,12 +169,30 @@ class SimServer:
             entropy=rng,
             options=self._options,
             waker=ForgetfulWaker(rng, self._lose_wakes, self._loop),
+            user_check=self._user_check,
         )
         self._parts.adjust(service)
+        service.configs.on_change(self._rules_changed)
         await service.start()
         self._chronicle.add(h.ServerStarted(self._chronicle.now_ms(), self.disk.lineage))
+        for app in self._apps.names():
+            for config in service.configs.list(app):
+                self._rules_changed(app, config)
         self.service = service
         born.set_result(True)
+
+    def _rules_changed(self, app: str, config: SyncConfig | None) -> None:
+        if config is None or self._rules.get((app, config.biz)) == config:
+            return
+        self._rules[app, config.biz] = config
+        now_ms = self._chronicle.now_ms()
+        seen = (config.retention_s, config.persistent, config)
+        self._chronicle.add(h.BizDefined(now_ms, app, config.biz, *seen))
+
+    def _stored(self, channel: Channel, oplog: Oplog) -> None:
+        digest = digest_of(oplog.payload)
+        what = (oplog.id, oplog.message_id, digest, oplog.conditions, oplog.details)
+        self._chronicle.add(h.Stored(self._chronicle.now_ms(), channel, *what))
 
     def kill(self, *, devices_learn: bool, why: str = "") -> None:
         """End this life now, between two steps."""
@@ -244,25 +276,26 @@ class SimServer:
         wire.attach(session, self.process)
         return True
 
-    def define(self, app: str, config: SyncConfig) -> "asyncio.Task[None] | None":
-        """Put a biz's rules, in a task that dies with this life; None when none serves."""
-        if not self.is_up or self.service is None or self.process is None:
-            return None
-        return self._loop.spawn(self.process, _put(self.service, app, config))
-
     async def publish(
         self, app: str, publications: Sequence[Publication], *, give_up_s: float
     ) -> list[Published]:
-        """As the API would: Raises NoAnswer, and what the publisher raises.
+        """As the API would. Raises NoAnswer, and what the publisher raises."""
+
+        async def work(service: Service) -> list[Published]:
+            return await service.publisher.publish(app, publications)
+
+        return await self.ask(work, give_up_s=give_up_s)
+
+    async def ask(self, work: Callable[[Service], Awaitable[_T]], *, give_up_s: float) -> _T:
+        """Have the life that runs do `work` for a caller. Raises NoAnswer, and what `work` raises.
 
         After `give_up_s` the caller hangs up, and the API cancels what it waits for.
         """
         if not self.is_up or self.service is None or self.process is None:
             raise Refused("nobody listens")
-        answer: asyncio.Future[list[Published]] = self._loop.create_future()
+        answer: asyncio.Future[_T] = self._loop.create_future()
         self._callers[answer] = None
-        serving = self._serve(self.service, app, publications, answer)
-        task = self._loop.spawn(self.process, serving)
+        task = self._loop.spawn(self.process, _serve(work, self.service, answer))
         timer = self._loop.call_later(give_up_s, task.cancel)
         try:
             return await answer
@@ -270,29 +303,24 @@ class SimServer:
             timer.cancel()
             self._callers.pop(answer, None)
 
-    async def _serve(
-        self,
-        service: Service,
-        app: str,
-        publications: Sequence[Publication],
-        answer: "asyncio.Future[list[Published]]",
-    ) -> None:
-        try:
-            published = await service.publisher.publish(app, publications)
-        except asyncio.CancelledError:
-            if not answer.done():
-                answer.set_exception(NoAnswer("the caller hung up"))
-            raise
-        except Exception as error:  # noqa: BLE001 - the caller gets whatever it is
-            if not answer.done():
-                answer.set_exception(error)
-            return
-        if not answer.done():
-            answer.set_result(published)
 
-
-async def _put(service: Service, app: str, config: SyncConfig) -> None:
+async def _serve(
+    work: Callable[[Service], Awaitable[_T]], service: Service, answer: "asyncio.Future[_T]"
+) -> None:
     try:
-        await service.configs.put(app, config)
-    except (Refused, OutcomeUnknown):
-        return  # the operator sees it, and will try again
+        done = await work(service)
+    except asyncio.CancelledError:
+        if not answer.done():
+            answer.set_exception(NoAnswer("the caller hung up"))
+        raise
+    except Exception as error:  # noqa: BLE001 - the caller gets whatever it is
+        if not answer.done():
+            answer.set_exception(error)
+        return
+    if not answer.done():
+        answer.set_result(done)
+
+
+def _callback(app: str, questions_max: int) -> UserCallback:
+    secret = "whsec_" + "a2" * 22
+    return UserCallback(f"https://{app}.example", secret, app, concurrent_max=questions_max)

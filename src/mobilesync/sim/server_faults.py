@@ -7,9 +7,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Literal
-
-import msgspec
 
 from mobilesync.sim.loop import VirtualLoop, pause
 from mobilesync.sim.scenario import Scenario
@@ -34,7 +31,6 @@ class ServerFaults:
         self._is_calm = False
         self._context = copy_context()
         self._syncs_to_live = 0
-        self._defining: asyncio.Task[None] | None = None
         self._raising: asyncio.Task[None] | None = None
         server.on_killed = self._server_died
         server.habits.on_sync = self._at_sync
@@ -47,7 +43,6 @@ class ServerFaults:
             "restore": self._restore,
             "server_clock": lambda: server.jump_clock(rng.choice(JUMPS_MS)),
             "drain": lambda: server.drain(rng.random() * 3),
-            "biz_offline": self._toggle_biz,
         }
 
     def begin(self) -> None:
@@ -76,11 +71,6 @@ class ServerFaults:
             self._kill("killed while it drained", devices_learn=True)
         while self._raising is not None and not self._raising.done():
             await self._raising
-        for app in self._scenario.apps:
-            for config in self._scenario.bizzes:
-                task = server.define(app, config)
-                assert task is not None, "in the calm the server serves"
-                await task
 
     def _kill(self, why: str, *, devices_learn: bool) -> None:
         if self._server.is_up:
@@ -136,9 +126,3 @@ class ServerFaults:
         if self._backup is not None and self._server.is_up:
             self._restart_from = self._backup
             self._server.kill(devices_learn=True, why="to restore a backup")
-
-    def _toggle_biz(self) -> None:
-        config = self._rng.choice(self._scenario.bizzes)
-        status: Literal["online", "offline"] = self._rng.choice(("online", "offline"))
-        config = msgspec.structs.replace(config, status=status)
-        self._defining = self._server.define(self._rng.choice(self._scenario.apps), config)

@@ -4,6 +4,8 @@ Strategy: decode both directions with the protocol's own codec, where the server
 its bytes arrive. So G4 and G6 are judged by what was really sent, not by what somebody says.
 """
 
+from collections.abc import Sequence
+
 from mobilesync.domain.channel import Channel
 from mobilesync.protocol import limits
 from mobilesync.protocol import messages as m
@@ -28,17 +30,7 @@ class WireTap:
         """`data` has arrived at the server."""
         for message, size in self._messages(wire, False, limits.SERVER_FRAME_BYTES_MAX, data):
             self._note_frame(wire, False, message, size)
-            if isinstance(message, m.Hello):
-                said = h.SaidHello(
-                    self._chronicle.now_ms(),
-                    wire.number,
-                    wire.device,
-                    message.os,
-                    message.app_version,
-                )
-                self._chronicle.add(said)
-            if isinstance(message, m.Close):
-                self._note_close(wire, False, message)
+            self._note_said(wire, message)
             self._chronicle.say(f"wire-{wire.number}", f"{wire.device} said {_text(message)}")
 
     def to_device(self, wire: Wire, data: bytes) -> None:
@@ -51,7 +43,8 @@ class WireTap:
             self._note_frame(wire, True, message, size)
             match message:
                 case m.Welcome():
-                    fact: h.Fact = h.Welcomed(now_ms, wire.number, wire.device, message.user)
+                    who = (wire.number, wire.device, message.user, message.session)
+                    fact: h.Fact = h.Welcomed(now_ms, *who)
                     self._chronicle.add(fact)
                 case m.Push():
                     channel = Channel(app, message.biz, message.target)
@@ -85,6 +78,30 @@ class WireTap:
             return []
         return [(message, size) for message, size in decoded if message is not None]
 
+    def _note_said(self, wire: Wire, message: m.Message) -> None:
+        app = wire.device.partition("/")[0]
+        at = (self._chronicle.now_ms(), wire.number, wire.device)
+        match message:
+            case m.Hello():
+                attributes = tuple(message.attributes.items())
+                asks = m.WITHDRAWALS in message.features
+                points = _listed(app, message.points)
+                what = (message.os, message.app_version)
+                said = h.SaidHello(*at, *what, attributes, asks, points)
+                self._chronicle.add(said)
+            case m.Bind():
+                points = _listed(app, message.points)
+                self._chronicle.add(h.SaidUser(*at, message.user, points))
+            case m.Unbind():
+                self._chronicle.add(h.SaidUser(*at, ""))
+            case m.Ack():
+                for acked in message.acked:
+                    channel = Channel(app, acked.biz, acked.target)
+                    fact = h.SaidAck(*at, channel, acked.received, acked.processed)
+                    self._chronicle.add(fact)
+            case m.Close():
+                self._note_close(wire, False, message)
+
     def _note_close(self, wire: Wire, by_server: bool, close: m.Close) -> None:
         now_ms = self._chronicle.now_ms()
         said = (by_server, close.code, close.reason)
@@ -96,6 +113,10 @@ class WireTap:
             now_ms = self._chronicle.now_ms()
             fact = h.Framed(now_ms, wire.number, wire.device, by_server, kind, size)
             self._chronicle.add(fact)
+
+
+def _listed(app: str, points: Sequence[m.SyncPoint]) -> tuple[tuple[Channel, int, int], ...]:
+    return tuple((Channel(app, p.biz, p.target), p.epoch, p.received) for p in points)
 
 
 def _text(message: m.Message) -> str:

@@ -11,20 +11,25 @@ Phases:
 import random
 from dataclasses import dataclass
 
-from mobilesync.engine.publisher import Publication
+from mobilesync.protocol.codes import ResetReason
 from mobilesync.sim import history as h
 from mobilesync.sim.app import TRANSACTIONAL_BIZ
 from mobilesync.sim.checkers.finding import Finding
-from mobilesync.sim.chronicle import Chronicle, digest_of
+from mobilesync.sim.chronicle import Chronicle
 from mobilesync.sim.device import SimDevice
 from mobilesync.sim.faults import Faults
 from mobilesync.sim.links import Network
 from mobilesync.sim.loop import VirtualLoop, pause
-from mobilesync.sim.plants import PLANTS, Plant
+from mobilesync.sim.operator import SimOperator
+from mobilesync.sim.plant import Plant
+from mobilesync.sim.plants import PLANTS
+from mobilesync.sim.publications import Publications
 from mobilesync.sim.publisher import SimPublisher
 from mobilesync.sim.scenario import BEAT_MIN_S, CONVERGE_S, QUIET_S, Scenario, scenario
 from mobilesync.sim.server import SimServer
+from mobilesync.sim.stock import ask_for_reasons, take_stock
 from mobilesync.sim.tap import WireTap
+from mobilesync.sim.user_check import SimUserCheck
 
 CALM_PUBLISHES = 5
 SETTLE_S = 60.0
@@ -43,9 +48,11 @@ class World:
     network: Network
     server: SimServer
     publisher: SimPublisher
+    operator: SimOperator
+    user_check: SimUserCheck
+    publications: Publications
     devices: list[SimDevice]
     faults: Faults
-    published: int = 0
 
 
 def build(seed: int, plant: str, loop: VirtualLoop, chronicle: Chronicle) -> World:
@@ -56,6 +63,7 @@ def build(seed: int, plant: str, loop: VirtualLoop, chronicle: Chronicle) -> Wor
     drawn = parts.scenario(drawn)
     tap = WireTap(chronicle)
     network = Network(loop, _fork(rng), tap)
+    user_check = SimUserCheck(_fork(rng), chronicle)
     server = SimServer(
         loop,
         _fork(rng),
@@ -65,9 +73,12 @@ def build(seed: int, plant: str, loop: VirtualLoop, chronicle: Chronicle) -> Wor
         options=drawn.service,
         lose_wakes=drawn.lose_wakes,
         parts=parts,
+        user_check=user_check,
+        questions_max=drawn.questions_max,
     )
     publisher = SimPublisher(loop, _fork(rng), server, chronicle)
-    bizzes = tuple(config.biz for config in drawn.bizzes if config.persistent)
+    operator = SimOperator(loop, _fork(rng), server, chronicle)
+    bizzes = tuple(config.biz for config in drawn.bizzes)
     devices = [
         SimDevice(
             plan,
@@ -81,8 +92,34 @@ def build(seed: int, plant: str, loop: VirtualLoop, chronicle: Chronicle) -> Wor
         )
         for plan in drawn.devices
     ]
-    faults = Faults(drawn, loop, _fork(rng), chronicle, network, server, devices, publisher)
-    return World(loop, rng, drawn, chronicle, tap, network, server, publisher, devices, faults)
+    faults = Faults(
+        drawn,
+        loop,
+        _fork(rng),
+        chronicle,
+        network,
+        server,
+        devices,
+        publisher,
+        operator,
+        user_check,
+    )
+    publications = Publications(_fork(rng), drawn)
+    return World(
+        loop,
+        rng,
+        drawn,
+        chronicle,
+        tap,
+        network,
+        server,
+        publisher,
+        operator,
+        user_check,
+        publications,
+        devices,
+        faults,
+    )
 
 
 async def live(world: World) -> None:
@@ -91,20 +128,16 @@ async def live(world: World) -> None:
     await _go_through_faults(world)
     await _find_calm(world)
     await _be_quiet(world)
-    _take_stock(world)
+    await _take_stock(world)
 
 
 async def open_doors(world: World) -> None:
     """Start the server, and define every biz."""
-    now_ms = world.chronicle.now_ms()
     await world.server.start()
     for app in world.scenario.apps:
         for config in world.scenario.bizzes:
-            rules = h.BizDefined(now_ms, app, config.biz, config.retention_s, config.persistent)
-            world.chronicle.add(rules)
-            defined = world.server.define(app, config)
-            assert defined is not None
-            await defined
+            world.operator.put_rules(app, config)
+    await world.operator.settled()
 
 
 async def _go_through_faults(world: World) -> None:
@@ -136,42 +169,8 @@ def _publish(world: World) -> None:
     rng = world.rng
     count = rng.choice((1, 1, 1, 2, 6))
     app = rng.choice(world.scenario.apps)
-    world.publisher.begin(app, [_publication(world, app) for _ in range(count)])
-
-
-def _publication(world: World, app: str) -> Publication:
-    rng, drawn = world.rng, world.scenario
-    world.published += 1
-    devices = [plan.device for plan in drawn.devices if plan.app == app]
-    targets = [
-        "everyone",
-        f"user:{rng.choice(drawn.users)}",
-        f"device:{rng.choice(devices)}",
-    ]
-    valid_s = rng.choice((0, 0, 0, rng.randint(2, 60), 3600))
-    until_ms = world.chronicle.now_ms() + valid_s * 1000 if valid_s else None
-    low = rng.choice(("", "", "", "1.2", "1.5"))
-    high = rng.choice(("", "", "", "1.5", "1.9"))
-    return Publication(
-        biz=rng.choice(drawn.bizzes).biz,
-        target=rng.choice(targets),
-        payload=payload(world),
-        message_id=f"m{world.published}",
-        valid_until_ms=until_ms,
-        os=rng.choice(((), (), (), ("ios",), ("ios", "android"))),
-        app_version_min=low,
-        app_version_max=high,
-    )
-
-
-def payload(world: World) -> bytes:
-    """A payload whose first byte tells the simulated handler what to do (app.py)."""
-    rng = world.rng
-    habit = rng.choice("nnnnnnnnnssssffh")
-    if rng.random() < world.scenario.poison_share:
-        habit = "p"
-    size = rng.choice((0, 0, 0, 20, 300, 3000))
-    return f"{habit}{world.published}".encode() + b"." * size
+    now_ms = world.chronicle.now_ms()
+    world.publisher.begin(app, [world.publications.draw(app, now_ms) for _ in range(count)])
 
 
 async def _find_calm(world: World) -> None:
@@ -180,6 +179,7 @@ async def _find_calm(world: World) -> None:
     for _ in range(CALM_PUBLISHES):
         await pause(world.rng.random() * 5)
         _publish(world)
+        world.faults.act_in_calm()
     # The last publishes must have their time too.
     await pause(CONVERGE_S + 60)
 
@@ -194,24 +194,17 @@ async def _be_quiet(world: World) -> None:
     world.tap.counts_frames = False
 
 
-def _take_stock(world: World) -> None:
-    chronicle, disk = world.chronicle, world.server.disk
-    now_ms = chronicle.now_ms()
-    for channel, oplogs in disk.oplogs.items():
-        for oplog in oplogs:
-            digest = digest_of(oplog.payload)
-            chronicle.add(h.Held(now_ms, channel, oplog.id, oplog.message_id, digest))
-    chronicle.add(h.HeldAll(now_ms))
-    for (app, device), points in disk.points.items():
-        for channel, point in points.items():
-            place = (point.epoch, point.received, point.processed)
-            chronicle.add(h.KnownPoint(now_ms, f"{app}/{device}", channel, *place))
+async def _take_stock(world: World) -> None:
+    chronicle, server = world.chronicle, world.server
+    take_stock(chronicle, server.disk)
     for simulated in world.devices:
         simulated.take_stock()
+    await ask_for_reasons(world.rng, chronicle, server, world.devices)
     session = world.scenario.service.session
     # One turn of the pump, its largest oplog, and a few small answers may come on top.
     bound = session.buffered_bytes_max + 2 * session.push_bytes + 8 * 1024
     most = world.tap.buffered_bytes_most
+    now_ms = chronicle.now_ms()
     chronicle.add(h.Filled(now_ms, "the server's write buffer", most, bound))
     chronicle.add(h.Ended(now_ms))
 
@@ -222,15 +215,30 @@ def own_findings(world: World) -> list[Finding]:
     findings: list[Finding] = []
     for device in world.devices:
         rows = device.done_rows()
-        if len(rows) != len(set(rows)):
-            twice = sorted({row for row in rows if rows.count(row) > 1})
+        twice = sorted({row for row in rows if rows.count(row) > _copies(world, device, row[0])})
+        if twice:
             sentence = f"{device.name}: {TRANSACTIONAL_BIZ} was done twice for {twice}"
             findings.append(Finding("G2", now_ms, sentence))
     if world.publisher.busy():
         sentence = f"{world.publisher.busy()} publishes never came to an end"
         findings.append(Finding("G1", now_ms, sentence))
+    if world.operator.busy():
+        sentence = f"{world.operator.busy()} wishes of the operator never came to an end"
+        findings.append(Finding("OPERATOR", now_ms, sentence))
     failures = (Finding("BUG", now_ms, _sentence(failure)) for failure in world.loop.failures)
     return [*findings, *failures]
+
+
+def _copies(world: World, device: SimDevice, target: str) -> int:
+    """How often an oplog for `target` may have been done: once, and once more for each rewind."""
+    copies = 1
+    for fact in world.chronicle.history:
+        if isinstance(fact, h.Installed) and fact.device == device.name:
+            copies = 1
+        elif isinstance(fact, h.WasReset) and fact.device == device.name:
+            is_here = (fact.channel.biz, fact.channel.target) == (TRANSACTIONAL_BIZ, target)
+            copies += is_here and fact.reason == ResetReason.REWOUND
+    return copies
 
 
 def _sentence(failure: dict[str, object]) -> str:

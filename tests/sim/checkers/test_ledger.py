@@ -33,10 +33,10 @@ def test_ends_by_validity_and_by_retention() -> None:
     tale.publish("m2", 2)
     ledger = Ledger(tale.facts)
     short, long = ledger.stored.values()
-    assert not ledger.may_have_ended(short, short.answered_ms)
-    assert ledger.may_have_ended(short, short.answered_ms + 500)
-    assert not ledger.may_have_ended(long, long.answered_ms + 3_500_000)
-    assert ledger.may_have_ended(long, long.answered_ms + 3_600_000)
+    assert not ledger.may_have_ended(short, short.since_ms)
+    assert ledger.may_have_ended(short, short.since_ms + 500)
+    assert not ledger.may_have_ended(long, long.since_ms + 3_500_000)
+    assert ledger.may_have_ended(long, long.since_ms + 3_600_000)
 
 
 def test_a_clock_that_was_ahead_for_a_while_may_have_ended_it() -> None:
@@ -48,7 +48,7 @@ def test_a_clock_that_was_ahead_for_a_while_may_have_ended_it() -> None:
     (stored,) = ledger.stored.values()
     assert ledger.wall_ms(tale.now_ms) == tale.now_ms
     assert ledger.may_have_ended(stored, tale.now_ms)
-    before_ms = stored.answered_ms
+    before_ms = stored.since_ms
     assert ledger.latest_wall_ms(before_ms, before_ms) == before_ms
 
 

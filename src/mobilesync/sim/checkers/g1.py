@@ -1,18 +1,23 @@
 """G1: no acknowledged publish is ever lost.
 
-What was answered is held at the end, under its id, once, with its payload; except for what had
-ended by then, or was answered after the backup that a restore went back to. And no id is answered
-to two different oplogs of one epoch.
+What was answered, or is known to have been durable, is held at the end, under its id, once, with
+its payload; except for what had ended by then, or came after the backup that a restore went back
+to, and for the payload of what was recalled. And no id is answered to two oplogs of one epoch.
 """
 
 import itertools
 from collections.abc import Iterator
 
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.oplog import WithdrawalReason
 from mobilesync.engine.offers import RESERVED
 from mobilesync.sim import history as h
 from mobilesync.sim.checkers.finding import Finding
-from mobilesync.sim.checkers.ledger import Ledger
+from mobilesync.sim.checkers.ledger import Ledger, Stored
+from mobilesync.sim.chronicle import digest_of
+
+EMPTY = digest_of(b"")
+RECALLED = WithdrawalReason.RECALLED
 
 
 def check(ledger: Ledger) -> Iterator[Finding]:
@@ -36,15 +41,11 @@ def _check_answers(ledger: Ledger) -> Iterator[Finding]:
 def _check_held(ledger: Ledger) -> Iterator[Finding]:
     held = {(fact.channel, fact.id): fact for fact in ledger.history if isinstance(fact, h.Held)}
     yield from _check_dense(ledger, sorted(held))
-    digests = {
-        (call.asked.channel, call.asked.message_id, call.asked.digest)
-        for call in ledger.calls.values()
-    }
+    asked = {(channel, message_id) for channel, message_id in ledger.by_message_id}
     for fact in held.values():
         # What the service appends itself has names that no publisher may use.
-        if fact.message_id.startswith(RESERVED):
-            continue
-        if (fact.channel, fact.message_id, fact.digest) not in digests:
+        is_own = fact.message_id.startswith(RESERVED)
+        if not is_own and (fact.channel, fact.message_id) not in asked:
             sentence = f"{fact.channel} {fact.id} is held, but nobody published it so"
             yield Finding("G1", fact.at_ms, sentence)
     for name, stored in ledger.stored.items():
@@ -52,11 +53,23 @@ def _check_held(ledger: Ledger) -> Iterator[Finding]:
             continue
         here = held.get((name.channel, name.id))
         if here is None:
-            sentence = f"{name} ({stored.message_id}) was answered and is gone"
-            yield Finding("G1", stored.answered_ms, sentence)
-        elif here.message_id != stored.message_id or here.digest != stored.digest:
-            sentence = f"{name} was answered for {stored.message_id}, but holds {here.message_id}"
-            yield Finding("G1", stored.answered_ms, sentence)
+            sentence = f"{name} ({stored.message_id}) was stored and is gone"
+            yield Finding("G1", stored.since_ms, sentence)
+        elif here.message_id != stored.message_id:
+            sentence = f"{name} was stored for {stored.message_id}, but holds {here.message_id}"
+            yield Finding("G1", stored.since_ms, sentence)
+        elif here.digest != _digest(ledger, stored, here):
+            sentence = f"{name} ({stored.message_id}) does not hold its payload"
+            yield Finding("G1", stored.since_ms, sentence)
+
+
+def _digest(ledger: Ledger, stored: Stored, here: h.Held) -> str:
+    """Of the payload that must be held: of an offer its origin's, of a recalled oplog none."""
+    withdrawn = here.details.withdrawn if here.details is not None else None
+    if stored.withdraws or (withdrawn is not None and withdrawn.reason is RECALLED):
+        return EMPTY
+    root = ledger.stored.get(stored.root)
+    return root.digest if root is not None else stored.digest
 
 
 def _check_dense(ledger: Ledger, held: list[tuple[Channel, int]]) -> Iterator[Finding]:

@@ -1,23 +1,25 @@
 """G2: per channel, ascending ids in publish order, no gap but what must not be seen, no repeat.
 
-Five rules, each for what a history shows:
+Six rules, each for what a history shows:
 - ids are given in the order of the calls: answered before asked means a lower id, and so does an
   earlier place in one batch;
-- a push and a save leave out no oplog that its device should see and that had not ended;
+- a push and a save leave out no oplog without an excuse (excuses.py);
+- a sync point is rewound only if an operator wanted that;
 - saves of a channel join: each begins where the one before ended, or where a reset put it;
 - a handler is called for oplogs in ascending order;
 - and never again for one whose call is finished (marked, or ended without a kill after it).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.conditions import Attributes
+from mobilesync.domain.rules import Viewer
 from mobilesync.protocol.codes import ResetReason
 from mobilesync.sim import history as h
+from mobilesync.sim.checkers.excuses import Case, excuse
 from mobilesync.sim.checkers.finding import Finding
-from mobilesync.sim.checkers.ledger import FOREVER_MS, Ledger, OplogName, Stored, admits
+from mobilesync.sim.checkers.ledger import FOREVER_MS, Ledger, OplogName, Stored
 
 _AGAIN = {ResetReason.FUTURE, ResetReason.FOREIGN, ResetReason.REWOUND}
 """After a reset for these reasons, oplogs that a device had may come again."""
@@ -27,14 +29,15 @@ def check(ledger: Ledger) -> Iterator[Finding]:
     """Where G2 is broken."""
     yield from _check_publish_order(ledger)
     follower = _Follower(ledger)
-    for fact in ledger.history:
-        yield from follower.follow(fact)
+    for order, fact in enumerate(ledger.history):
+        yield from follower.follow(order, fact)
 
 
 def _check_publish_order(ledger: Ledger) -> Iterator[Finding]:
     lines: dict[tuple[Channel, int], list[Stored]] = {}
     for name, stored in ledger.stored.items():
-        lines.setdefault((name.channel, name.epoch), []).append(stored)
+        if stored.calls:
+            lines.setdefault((name.channel, name.epoch), []).append(stored)
     for line in lines.values():
         line.sort(key=lambda stored: stored.name.id)
         earliest_end = FOREVER_MS
@@ -42,7 +45,7 @@ def _check_publish_order(ledger: Ledger) -> Iterator[Finding]:
             begun = _asked_order(ledger, stored)
             if begun > earliest_end:
                 sentence = f"{stored.name} has a lower id than an oplog answered before its publish"
-                yield Finding("G2", stored.answered_ms, sentence)
+                yield Finding("G2", stored.since_ms, sentence)
             earliest_end = min(earliest_end, *(call.ended_order for call in stored.calls))
         yield from _check_batches(line)
 
@@ -64,7 +67,7 @@ def _check_batches(line: list[Stored]) -> Iterator[Finding]:
                 continue
             if last.get(batch, -1) > call.order:
                 sentence = f"{stored.name} has an id above one that came after it in its batch"
-                yield Finding("G2", stored.answered_ms, sentence)
+                yield Finding("G2", stored.since_ms, sentence)
             last[batch] = call.order
 
 
@@ -80,6 +83,10 @@ class _Line:
     """How many calls that need no other were made for an oplog."""
     parked: set[OplogName] = field(default_factory=set)
     """Set aside after too many failures: called out of order when they are retried."""
+    waiting: set[OplogName] = field(default_factory=set)
+    """Saved, and not known to be done."""
+    left_over: set[OplogName] = field(default_factory=set)
+    """What waited when a reset brought some again: called before those, whatever their ids."""
     copies: int = 1
     """How often an oplog may come: once more after each reset that brings some again."""
     finished: OplogName | None = None
@@ -88,7 +95,6 @@ class _Line:
 
 @dataclass(slots=True)
 class _Device:
-    attributes: list[Attributes] = field(default_factory=list)
     lines: dict[Channel, _Line] = field(default_factory=dict)
     marks: bool = False
     """Whether the history says when calls are marked."""
@@ -101,32 +107,26 @@ class _Follower:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._devices: dict[str, _Device] = {}
-        self._wires: dict[int, list[Attributes]] = {}
         self._epoch = ledger.epoch
+        self._rewinds: set[tuple[str, Channel]] = set()
         self._marks = any(isinstance(fact, h.Marked) for fact in ledger.history)
 
-    def follow(self, fact: h.Fact) -> Iterator[Finding]:
+    def follow(self, order: int, fact: h.Fact) -> Iterator[Finding]:
         match fact:
             case h.ServerStarted() if fact.lineage:
                 self._epoch = fact.lineage[-1]
-            case h.SaidHello():
-                self._wires[fact.wire] = [Attributes(fact.os, fact.app_version)]
             case h.Installed():
                 self._devices[fact.device] = _Device()
-            case h.DeviceStarted():
-                attributes = Attributes(fact.os, fact.app_version)
-                self._device(fact.device).attributes.append(attributes)
             case h.DeviceKilled():
                 self._kill(fact)
             case h.Pushed():
-                ids = {oplog_id for oplog_id, _ in fact.oplogs}
-                seen = self._wires.get(fact.wire, [])
-                yield from self._check_whole(fact, self._epoch, fact.after, fact.upto, ids, seen)
-                yield from _check_ascending(fact, [oplog_id for oplog_id, _ in fact.oplogs])
+                yield from self._push(order, fact)
             case h.Saved():
-                yield from self._save(fact)
+                yield from self._save(order, fact)
+            case h.RewindAsked():
+                self._rewinds.add((fact.device, fact.channel))
             case h.WasReset():
-                self._reset(fact)
+                yield from self._reset(fact)
             case h.HandlerBegan():
                 yield from self._begin(fact)
             case h.Parked():
@@ -145,7 +145,15 @@ class _Follower:
                 line.done[line.finished] -= 1
             line.finished = None
 
-    def _save(self, fact: h.Saved) -> Iterator[Finding]:
+    def _push(self, order: int, fact: h.Pushed) -> Iterator[Finding]:
+        ids = [oplog_id for oplog_id, _ in fact.oplogs]
+        wire = self._ledger.census.wires.get(fact.wire)
+        viewers = wire.viewers(order) if wire is not None else []
+        begin_ms = wire.hello_ms if wire is not None else 0
+        yield from self._check_whole(fact, self._epoch, set(ids), viewers, begin_ms)
+        yield from _check_ascending(fact, ids)
+
+    def _save(self, order: int, fact: h.Saved) -> Iterator[Finding]:
         device = self._device(fact.device)
         line = device.line(fact.channel)
         if line.upto is not None and (fact.after, fact.epoch) != (line.upto, line.epoch):
@@ -153,37 +161,48 @@ class _Follower:
             sentence = f"{fact.device} saved {fact.channel} after {at}, but had come to {to}"
             yield Finding("G2", fact.at_ms, sentence)
         line.upto, line.epoch = fact.upto, fact.epoch
-        ids, seen = set(fact.ids), device.attributes
-        yield from self._check_whole(fact, fact.epoch, fact.after, fact.upto, ids, seen)
+        names = (self._ledger.origin(fact.channel, fact.epoch, each) for each in fact.ids)
+        line.waiting.update(names)
+        install = self._ledger.census.install(fact.device, order)
+        viewers = install.viewers() if install is not None else []
+        begin_ms = install.at_ms if install is not None else 0
+        yield from self._check_whole(fact, fact.epoch, set(fact.ids), viewers, begin_ms)
         yield from _check_ascending(fact, list(fact.ids))
 
-    def _reset(self, fact: h.WasReset) -> None:
+    def _reset(self, fact: h.WasReset) -> Iterator[Finding]:
         line = self._device(fact.device).line(fact.channel)
+        if fact.reason == ResetReason.REWOUND and not self._is_wanted(fact):
+            sentence = f"{fact.device} was rewound in {fact.channel}, which nobody wanted"
+            yield Finding("G2", fact.at_ms, sentence)
         line.upto, line.epoch = fact.floor, fact.epoch
         if fact.reason in _AGAIN:
             # What was saved before it is still handled, so both copies may be called.
             line.copies += 1
             line.begun = None
+            line.left_over |= line.waiting
+
+    def _is_wanted(self, fact: h.WasReset) -> bool:
+        return (fact.device, fact.channel) in self._rewinds
 
     def _check_whole(
         self,
         fact: h.Pushed | h.Saved,
         epoch: int,
-        after: int,
-        upto: int,
         ids: set[int],
-        seen: list[Attributes],
+        viewers: Sequence[Viewer],
+        begin_ms: int,
     ) -> Iterator[Finding]:
         ledger = self._ledger
-        for oplog_id in range(after + 1, upto + 1):
+        for oplog_id in range(fact.after + 1, fact.upto + 1):
             if oplog_id in ids:
                 continue
             stored = ledger.stored.get(ledger.origin(fact.channel, epoch, oplog_id))
-            if stored is None or ledger.may_have_ended(stored, fact.at_ms):
+            if stored is None:
                 continue
-            if admits(stored.conditions, seen):
+            if excuse(Case(ledger, stored, viewers, begin_ms, fact.at_ms, [epoch])) is None:
                 kind = type(fact).__name__
-                sentence = f"{kind} to {fact.device} ({after}, {upto}] leaves out {stored.name}"
+                at = f"({fact.after}, {fact.upto}]"
+                sentence = f"{kind} to {fact.device} {at} leaves out {stored.name}"
                 yield Finding("G2", fact.at_ms, sentence)
 
     def _begin(self, fact: h.HandlerBegan) -> Iterator[Finding]:
@@ -194,7 +213,7 @@ class _Follower:
             yield Finding("G2", fact.at_ms, sentence)
         # What was saved in an older epoch is handled before.
         rank = (self._ledger.eras.get(fact.epoch, 0), fact.id)
-        if name in line.parked:
+        if name in line.parked or name in line.left_over:
             return
         if line.begun is not None and rank < line.begun:
             sentence = f"{fact.device}: handler called for {name} after {line.begun}"
@@ -208,6 +227,8 @@ class _Follower:
         # Without marks in the history, the end of the call is all that one can see.
         if isinstance(fact, h.Marked) or not self._marks:
             line.done[name] = line.done.get(name, 0) + 1
+            line.waiting.discard(name)
+            line.left_over.discard(name)
 
     def _name(self, fact: h.HandlerBegan | h.HandlerFinished | h.Parked | h.Marked) -> OplogName:
         epoch = fact.epoch or self._epoch

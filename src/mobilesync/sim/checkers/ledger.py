@@ -11,13 +11,17 @@ Invariant: a pure function of the history.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.conditions import Attributes, Conditions
+from mobilesync.domain.conditions import Conditions
+from mobilesync.domain.oplog import Details, Origin, Withdrawal, WithdrawalReason
+from mobilesync.domain.rules import Viewer
 from mobilesync.sim import history as h
+from mobilesync.sim.checkers.census import Census
+from mobilesync.sim.checkers.rulebook import Rulebook
 
 FOREVER_MS = 2**62
 UNKNOWN_EPOCH = 0
@@ -50,7 +54,7 @@ class Call:
 
 @dataclass(slots=True)
 class Stored:
-    """One oplog that at least one call was answered with."""
+    """One oplog that is known to have been stored."""
 
     name: OplogName
     message_id: str
@@ -60,9 +64,39 @@ class Stored:
     """By its own validity."""
     ends_ms: int
     """By wall clock, the earliest time at which it may be gone."""
+    key: str = ""
+    origin: OplogName | None = None
+    """What it offers again."""
+    by_operator: bool = False
+    """Whether an operator wanted it offered."""
+    withdraws: tuple[OplogName, ...] = ()
+    why: WithdrawalReason | None = None
+    """Of the withdrawal."""
+    by: str = ""
+    """The device that has processed what is withdrawn."""
     calls: list[Call] = field(default_factory=list)
-    answered_ms: int = 0
-    """True time of the first answer."""
+    """Those that were answered with it."""
+    since_ms: int = 0
+    """True time from which on it was certainly durable."""
+    asked_ms: int = 0
+    """True time before which it certainly was not stored."""
+
+    @property
+    def root(self) -> OplogName:
+        """What a device gets when it gets this."""
+        return self.origin or self.name
+
+
+class LiveAck(NamedTuple):
+    """An ack that reached the server on a living wire."""
+
+    at_ms: int
+    base: int
+    """What the wire's Hello or Bind said: what is above it was pushed on this wire."""
+    received: int
+    processed: int
+    epoch: int
+    wire: int
 
 
 class _Restore(NamedTuple):
@@ -84,8 +118,22 @@ class Ledger:
         """The place of each epoch in the order of their beginnings; their numbers say nothing."""
         self.end_ms = history[-1].at_ms if history else 0
         self._restores: dict[int, _Restore] = {}
-        self._retention_s: dict[tuple[str, str], int] = {}
-        self._notices: set[tuple[str, str]] = set()
+        self.started_ms: list[int] = []
+        """When a server began to serve."""
+        self.restored_ms: list[int] = []
+        """When the store was replaced by a backup."""
+        self.recalls: dict[OplogName, int] = {}
+        """When the recall of an oplog was asked for first."""
+        self.withdrawals: dict[OplogName, list[Stored]] = {}
+        """By what they withdraw."""
+        self.acked: dict[Channel, list[tuple[int, int]]] = {}
+        """(when, received) of every ack that reached the server, and of what Hellos said."""
+        self.live_acks: dict[tuple[str, Channel], list[LiveAck]] = {}
+        """By device."""
+        self._bases: dict[tuple[int, Channel], int] = {}
+        self.rulebook = Rulebook(history)
+        self.census = Census(history)
+        self._lines: dict[tuple[Channel, int], list[Stored]] = {}
         self._offsets: list[tuple[int, int]] = [(0, 0)]
         for order, fact in enumerate(history):
             self._read(order, fact)
@@ -102,6 +150,10 @@ class Ledger:
     def is_in(self, name: OplogName, epoch: int) -> bool:
         """Whether a store of `epoch` still has the oplog, as far as restores are concerned."""
         return self.origin(name.channel, epoch, name.id) == name
+
+    def epochs_of(self, stored: Stored) -> list[int]:
+        """The epochs in which the store has, or had, the oplog."""
+        return [epoch for epoch in self.eras if self.is_in(stored.name, epoch)]
 
     def wall_ms(self, true_ms: int) -> int:
         """What the server's clock showed."""
@@ -125,22 +177,49 @@ class Ledger:
 
     def may_have_ended(self, stored: Stored, at_ms: int) -> bool:
         """Whether by the server's clock the oplog may be gone at the true time `at_ms`."""
-        return stored.ends_ms <= self.latest_wall_ms(stored.answered_ms, at_ms) + 1
+        return stored.ends_ms <= self.latest_wall_ms(stored.since_ms, at_ms) + 1
+
+    def was_acked(self, device: str, name: OplogName, until_ms: int) -> bool:
+        """Whether the device has acked the oplog on the wire that brought it, or passed it over,
+        and the server that took the ack has lived until `until_ms`."""
+        begin_ms = max((at_ms for at_ms in self.started_ms if at_ms <= until_ms), default=0)
+        return any(
+            ack.base < name.id <= ack.received
+            and begin_ms <= ack.at_ms <= until_ms
+            and self.origin(name.channel, ack.epoch, name.id) == name
+            for ack in self.live_acks.get((device, name.channel), ())
+        )
+
+    def line(self, channel: Channel, epoch: int) -> list[Stored]:
+        """What a store whose current epoch is `epoch` has, or had, in the channel; by id. Call
+        only when the whole history was read."""
+        key = (channel, epoch)
+        if key not in self._lines:
+            mine = (s for name, s in self.stored.items() if name.channel == channel)
+            line = [stored for stored in mine if self.is_in(stored.name, epoch)]
+            self._lines[key] = sorted(line, key=lambda stored: stored.name.id)
+        return self._lines[key]
+
+    def newer_of_key(self, stored: Stored, epoch: int) -> Iterator[Stored]:
+        """What replaces `stored`, for whom it is, in a store whose current epoch is `epoch`."""
+        if stored.key:
+            root = stored.root
+            for other in self.line(root.channel, epoch):
+                if other.name.id > root.id and other.key == stored.key:
+                    yield other
 
     def _read(self, order: int, fact: h.Fact) -> None:
         match fact:
-            case h.BizDefined():
-                self._retention_s[fact.app, fact.biz] = fact.retention_s
-                if not fact.persistent:
-                    self._notices.add((fact.app, fact.biz))
             case h.ServerClock():
                 self._offsets.append((fact.at_ms, fact.offset_ms))
             case h.ServerStarted() if fact.lineage:
                 self._enter(fact.lineage)
+                self.started_ms.append(fact.at_ms)
             case h.Restored():
                 self._enter(fact.lineage)
                 self._restores[self.epoch] = _Restore(fact.lineage[-2], dict(fact.heads))
-            case h.Asked() if (fact.channel.app, fact.channel.biz) not in self._notices:
+                self.restored_ms.append(fact.at_ms)
+            case h.Asked():
                 call = Call(fact, order)
                 self.calls[fact.call] = call
                 self.by_message_id.setdefault((fact.channel, fact.message_id), []).append(call)
@@ -149,6 +228,26 @@ class Ledger:
             case h.Denied() | h.Unanswered():
                 if fact.call in self.calls:
                     self.calls[fact.call].ended_order = order
+            case h.Stored():
+                self._store(fact)
+            case _:
+                self._read_said(fact)
+
+    def _read_said(self, fact: h.Fact) -> None:
+        match fact:
+            case h.SaidAck():
+                self._note_acked(fact.at_ms, fact.channel, fact.received)
+                base = self._bases.get((fact.wire, fact.channel), 0)
+                acked = (fact.at_ms, base, fact.received, fact.processed, self.epoch)
+                line = self.live_acks.setdefault((fact.device, fact.channel), [])
+                line.append(LiveAck(*acked, fact.wire))
+            case h.SaidHello() | h.SaidUser():
+                for channel, _, received in fact.points:
+                    self._note_acked(fact.at_ms, channel, received)
+                    self._bases[fact.wire, channel] = received
+            case h.RecallAsked():
+                name = self.origin(fact.channel, self.epoch, fact.id)
+                self.recalls.setdefault(name, fact.at_ms)
 
     def _enter(self, lineage: tuple[int, ...]) -> None:
         for epoch in lineage:
@@ -159,35 +258,79 @@ class Ledger:
         call = self.calls.get(fact.call)
         if call is None:
             return
-        asked = call.asked
-        name = self.origin(asked.channel, self.epoch, fact.id)
-        call.ended_order, call.answered, call.name = order, fact, name
+        call.ended_order = order
+        if not fact.id:
+            # A notice is not stored.
+            return
+        name = self.origin(call.asked.channel, self.epoch, fact.id)
+        call.answered, call.name = fact, name
         stored = self.stored.get(name)
         if stored is None:
-            stored = self.stored[name] = self._stored(name, asked, fact)
+            stored = self.stored[name] = self._published(name, call.asked, fact.at_ms)
         stored.calls.append(call)
 
-    def _stored(self, name: OplogName, asked: h.Asked, answered: h.Answered) -> Stored:
-        first = self.by_message_id[asked.channel, asked.message_id][0].asked
+    def _note_acked(self, at_ms: int, channel: Channel, received: int) -> None:
+        self.acked.setdefault(channel, []).append((at_ms, received))
+
+    def _store(self, fact: h.Stored) -> None:
+        name = OplogName(fact.channel, self.epoch, fact.id)
+        calls = self.by_message_id.get((fact.channel, fact.message_id))
+        if calls:
+            self.stored[name] = self._published(name, calls[0].asked, fact.at_ms)
+            return
+        details = fact.details or Details()
+        stored = Stored(name, fact.message_id, fact.digest, Conditions(), FOREVER_MS, FOREVER_MS)
+        stored.since_ms = stored.asked_ms = fact.at_ms
+        stored.key = details.key
+        if details.origin is not None:
+            self._note_offer(stored, fact, details.origin)
+        if details.withdraws is not None:
+            self._note_withdrawal(stored, details.withdraws)
+        self.stored[name] = stored
+
+    def _note_offer(self, stored: Stored, fact: h.Stored, origin: Origin) -> None:
+        channel = Channel(fact.channel.app, fact.channel.biz, origin.target)
+        stored.origin = self.origin(channel, self.epoch, origin.id)
+        stored.by_operator = origin.by_operator
+        stored.conditions = fact.conditions or Conditions()
+        root = self.stored.get(stored.origin)
+        if root is not None:
+            stored.valid_until_ms, stored.ends_ms = root.valid_until_ms, root.ends_ms
+
+    def _note_withdrawal(self, stored: Stored, withdraws: Withdrawal) -> None:
+        channel = stored.name.channel
+        stored.ends_ms = self._retention_end_ms(channel, stored.since_ms, stored.since_ms)
+        stored.why, stored.by = withdraws.reason, withdraws.by
+        ids = (each for first, last in withdraws.ids for each in range(first, last + 1))
+        stored.withdraws = tuple(self.origin(channel, self.epoch, each) for each in ids)
+        for name in stored.withdraws:
+            self.withdrawals.setdefault(name, []).append(stored)
+
+    def _published(self, name: OplogName, asked: h.Asked, at_ms: int) -> Stored:
+        channel = asked.channel
+        first = self.by_message_id[channel, asked.message_id][0].asked
         valid_until_ms = asked.valid_until_ms or FOREVER_MS
-        retention_s = self._retention_s.get((asked.channel.app, asked.channel.biz))
-        ends_ms = valid_until_ms
-        if retention_s is not None:
-            # The server stamps it at some time between the first ask and this answer.
-            earliest_ms = self.earliest_wall_ms(first.at_ms, answered.at_ms)
-            ends_ms = min(ends_ms, earliest_ms + retention_s * 1000)
-        conditions = Conditions(asked.os, asked.app_version_min, asked.app_version_max)
+        # The server stamps it at some time between the first ask and now.
+        ends_ms = min(valid_until_ms, self._retention_end_ms(channel, first.at_ms, at_ms))
         return Stored(
             name=name,
             message_id=asked.message_id,
             digest=asked.digest,
-            conditions=conditions,
+            conditions=asked.conditions,
             valid_until_ms=valid_until_ms,
             ends_ms=ends_ms,
-            answered_ms=answered.at_ms,
+            key=asked.key,
+            since_ms=at_ms,
+            asked_ms=first.at_ms,
         )
 
+    def _retention_end_ms(self, channel: Channel, begin_ms: int, end_ms: int) -> int:
+        """The earliest end of what was stamped between the two."""
+        spells = self.rulebook.between(channel, begin_ms, end_ms)
+        retention_s = min(rules.retention_s for rules in spells)
+        return self.earliest_wall_ms(begin_ms, end_ms) + retention_s * 1000
 
-def admits(conditions: Conditions, attributes: Sequence[Attributes]) -> bool:
-    """Whether each of `attributes` fulfils `conditions`; True if there are none."""
-    return all(conditions.admits(each) for each in attributes)
+
+def admits(conditions: Conditions, viewers: Iterable[Viewer]) -> bool:
+    """Whether each of `viewers` fulfils `conditions`; True if there are none."""
+    return all(conditions.admits(v.attributes, v.user, v.device) for v in viewers)
