@@ -135,7 +135,10 @@ class World:
                 hello = Hello(1, 1, f"{APP}|{name}", name, "", [], "android", "1.0")
                 link.session.received(encode(hello))
                 self.links.append(link)
-            while self.links[-1].session and not self.links[-1].session.targets:
+            while not all(
+                link.session and link.session.online_since_ms
+                for link in self.links[-LOGINS_AT_ONCE:]
+            ):
                 await asyncio.sleep(0)
         await self.store.put_documents([])
 
