@@ -316,7 +316,9 @@ async def test_more_bytes_than_allowed_end_the_session_even_if_nobody_knows_thei
 
 
 @pytest.mark.parametrize(
-    "say", [lambda d: d.ping(), lambda d: d.bind("u1"), lambda d: d.unbind()], ids=str
+    "say",
+    [lambda d: d.ping(), lambda d: d.bind("u1"), lambda d: d.unbind()],
+    ids=["ping", "bind", "unbind"],
 )
 def test_whoever_asks_without_reading_is_slow(say: Callable[[Device], None]) -> None:
     @simulated
