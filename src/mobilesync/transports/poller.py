@@ -2,8 +2,7 @@
 
 Strategy: an epoll descriptor is readable while something in it is ready, so the loop waits for all
 devices at once and for everything else as ever. A connection costs an entry in a dict, and no
-transport, task, timer or buffer of the loop's: measured against uvloop's TLS that is about a
-quarter of the processor time per small push and ack, and 40 % of the memory.
+transport, task, timer or buffer of the loop's (docs/decisions/0013-an-epoll-of-our-own.md).
 
 Not here: what a connection does when it is ready (device_link.py).
 
