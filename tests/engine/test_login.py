@@ -12,6 +12,7 @@ from mobilesync.domain.errors import (
     UnknownApp,
 )
 from mobilesync.domain.sync_point import SyncPoint
+from mobilesync.engine.login import WAITING_PER_LOGIN
 from mobilesync.protocol import limits
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode, ResetReason
@@ -261,24 +262,42 @@ async def test_a_link_that_is_lost_during_a_bind_leaves_nothing() -> None:
 
 
 @simulated
-async def test_logins_under_way_are_bounded() -> None:
+async def test_logins_under_way_and_those_that_wait_are_bounded() -> None:
     async with World(options(logins_max=2)) as world:
+        world.tokens.gate = Gate()
+        taken = 2 + 2 * WAITING_PER_LOGIN
+        devices = [world.device(f"d{n}") for n in range(taken + 1)]
+        for device in devices:
+            device.connect()
+        await settle()
+        *others, last = devices
+        assert {device.close_code() for device in others} == {None}
+        close = last.close()
+        assert close is not None
+        assert close.code == CloseCode.OVERLOADED
+        assert close.retry_after_ms > 0
+        assert close.retry_spread_ms > 0
+        others[3].hang_up()
+        world.tokens.gate.open()
+        await settle()
+        assert [d.welcomed for d in devices] == [d not in (others[3], last) for d in devices]
+        last.connect()
+        await settle()
+        assert last.welcomed
+
+
+@simulated
+async def test_logins_that_wait_are_given_up_at_the_end() -> None:
+    async with World(options(logins_max=1)) as world:
         world.tokens.gate = Gate()
         devices = [world.device(f"d{n}") for n in range(3)]
         for device in devices:
             device.connect()
         await settle()
-        assert [d.close_code() for d in devices] == [None, None, CloseCode.OVERLOADED]
-        close = devices[2].close()
-        assert close is not None
-        assert close.retry_after_ms > 0
-        assert close.retry_spread_ms > 0
+        await world.service.stop()
         world.tokens.gate.open()
         await settle()
-        assert [d.welcomed for d in devices] == [True, True, False]
-        devices[2].connect()
-        await settle()
-        assert devices[2].welcomed
+        assert not any(device.welcomed for device in devices)
 
 
 @simulated

@@ -392,3 +392,63 @@ def test_options_that_contradict_the_engines_are_refused(files: CertificateFiles
     small = SessionOptions(buffered_bytes_max=16 * 1024)
     with pytest.raises(AssertionError):
         Door(files, TlsOptions(write_high_bytes=32 * 1024), small)
+
+
+# What the system refuses ----------------------------------------------------------------------
+
+
+@on_both_loops
+async def test_without_descriptors_it_accepts_again_a_little_later(
+    files: CertificateFiles,
+) -> None:
+    async with open_door(files) as door:
+
+        class Exhausted:
+            def accept(self) -> None:
+                raise OSError(24, "too many open files")
+
+        door.gateway._accept(Exhausted())  # type: ignore[arg-type]  # it stands for a listener
+        assert not door.gateway._reading
+        phone = await door.device()
+        await phone.close()
+
+
+@on_both_loops
+async def test_a_connection_that_is_gone_before_its_handshake(files: CertificateFiles) -> None:
+    async with open_door(files) as door:
+
+        class Gone:
+            def wrap_socket(self, *_: object, **__: object) -> None:
+                raise OSError(107, "not connected")
+
+        context = door.gateway._context
+        door.gateway._context = Gone()  # type: ignore[assignment]  # it stands for a context
+        plain = await door.plain()
+        assert await plain.ended() == b""
+        await plain.close()
+        assert door.metrics.connections_failed == 1
+        door.gateway._context = context
+        phone = await door.device()
+        await phone.close()
+
+
+@on_both_loops
+async def test_a_connection_that_cannot_be_watched(
+    files: CertificateFiles,
+) -> None:
+    async with open_door(files) as door:
+        poller = door.gateway.poller
+
+        class Full:
+            def add(self, *_: object) -> None:
+                raise OSError(28, "no space left")
+
+        door.gateway.poller = Full()  # type: ignore[assignment]  # it stands for a poller
+        plain = await door.plain()
+        assert await plain.ended() == b""
+        await plain.close()
+        assert door.metrics.connections_failed == 1
+        assert not door.gateway.links
+        door.gateway.poller = poller
+        phone = await door.device()
+        await phone.close()

@@ -218,7 +218,7 @@ class Settings:
     )
     logins_max: int = setting(
         1_000,
-        "Logins under way at the same time.",
+        "Logins under way at the same time, while ten times as many wait.",
         turned="The operator of very many devices, when they all return at once.",
         group=_SESSIONS,
         low=1,

@@ -12,6 +12,7 @@ ack of the old sync point could cross them.
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -43,6 +44,8 @@ from mobilesync.storage.contract import Store
 
 log = structlog.get_logger(__name__)
 
+WAITING_PER_LOGIN = 10
+"""How many wait for each that may be under way: a storm is worked off, not sent away."""
 CREDENTIAL_ATTRIBUTE = "session_id"
 """The attribute of Hello that holds the app's own session id, when the token has none (`sid`)."""
 
@@ -102,24 +105,39 @@ class Logins:
         self._greeter = greeter
         self._logins_max = logins_max
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[Session] = deque()
 
     def command(self, session: Session, command: Command) -> None:
         """Carry out `command` after those of the session that came before."""
         if session.commands:
             session.commands.append(command)
             return
-        if len(self._tasks) >= self._logins_max:
+        if len(self._tasks) < self._logins_max:
+            session.commands.append(command)
+            self._begin(session)
+        elif len(self._waiting) < self._logins_max * WAITING_PER_LOGIN:
+            session.commands.append(command)
+            self._waiting.append(session)
+        else:
             session.close(
                 CloseCode.OVERLOADED, retry_after_ms=1000, retry_spread_ms=RETRY_SPREAD_MS
             )
-            return
-        session.commands.append(command)
+
+    def _begin(self, session: Session) -> None:
         task = asyncio.get_running_loop().create_task(self._run(session))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        while self._waiting and len(self._tasks) < self._logins_max:
+            session = self._waiting.popleft()
+            if not session.has_ended():
+                self._begin(session)
 
     async def stop(self) -> None:
         """Give up what is under way."""
+        self._waiting.clear()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -46,7 +46,8 @@ class SessionOptions:
 
     sessions_max: int = 100_000
     logins_max: int = 1_000
-    """Logins under way at the same time: admission control for reconnect storms."""
+    """Logins under way at the same time, while ten times as many wait: admission control for
+    reconnect storms."""
     hello_timeout_s: float = 10.0
     beat_min_s: int = 60
     beat_max_s: int = 540

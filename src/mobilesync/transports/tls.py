@@ -3,9 +3,8 @@
 Strategy: the listening socket is only read from while there is room for TLS handshakes, so that a
 flood of slow or silent clients fills a number and not the memory; the rest waits in the kernel's
 backlog. While there is no room, the handshake that has taken longest is given up, once it had its
-fair time: an honest one needs milliseconds, so the silent cannot keep it out. A handshake has a
-task, a finished link has none: it becomes a session at once. The event loop's own TLS does the
-work; this file is the only one that knows, so another driver can take its place.
+fair time: an honest one needs milliseconds, so the silent cannot keep it out. Links are driven by
+an epoll of our own (poller.py), from the first byte of the handshake on (device_link.py).
 
 What is not ours gets no answer (spec §2.3): garbage and plain HTTP fail in the handshake, a
 client without the right ALPN is cut right after it.
@@ -16,7 +15,6 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import cast
 
 import structlog
 
@@ -24,6 +22,9 @@ from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.session import Session
 from mobilesync.engine.sessions import Sessions
 from mobilesync.protocol.limits import ALPN
+from mobilesync.transports.deadlines import Deadlines
+from mobilesync.transports.device_link import DeviceLink
+from mobilesync.transports.poller import Poller
 
 log = structlog.get_logger(__name__)
 
@@ -51,76 +52,6 @@ class TlsOptions:
         assert 0 < self.write_low_bytes < self.write_high_bytes
 
 
-class DeviceLink(asyncio.Protocol):
-    """One device's TLS connection: a `Link` for the engine, a protocol for the event loop."""
-
-    __slots__ = ("_gateway", "_session", "_transport", "peer")
-
-    def __init__(self, gateway: "TlsGateway") -> None:
-        self._gateway = gateway
-        self._session: Session | None = None
-        self._transport: asyncio.Transport | None = None
-        self.peer = ""
-
-    # From the event loop -----------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is done."""
-        # uvloop's transports fit the interface without inheriting it.
-        transport = cast("asyncio.Transport", transport)
-        tls = transport.get_extra_info("ssl_object")
-        if tls is None or tls.selected_alpn_protocol() != ALPN:
-            self._gateway.metrics.connections_failed += 1
-            transport.abort()
-            return
-        options = self._gateway.options
-        self._transport = transport
-        self._gateway.links.add(self)
-        transport.set_write_buffer_limits(options.write_high_bytes, options.write_low_bytes)
-        address = transport.get_extra_info("peername")
-        self.peer = f"{address[0]}:{address[1]}" if address else ""
-        self._session = self._gateway.sessions.connected(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the device."""
-        if self._session is not None:
-            self._session.received(data)
-
-    def resume_writing(self) -> None:
-        """The write buffer has gone down."""
-        if self._session is not None:
-            self._session.drained()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended, whoever ended it."""
-        self._transport = None
-        self._gateway.ended(self)
-        if self._session is not None:
-            self._session.lost()
-
-    # For the engine ----------------------------------------------------------------------
-
-    def write(self, data: bytes) -> None:
-        """Send `data`."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def buffered_bytes(self) -> int:
-        """Bytes that the kernel has not taken yet, but for about one write's worth that the loop
-        has encrypted already."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
-
-    def close(self) -> None:
-        """End after what was written."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """End now."""
-        if self._transport is not None:
-            self._transport.abort()
-
-
 class TlsGateway:
     """Listens for devices."""
 
@@ -141,10 +72,14 @@ class TlsGateway:
         self.options = options or TlsOptions()
         # Else the engine could wait for a `drained` that is not said.
         assert self.options.write_high_bytes <= sessions.options.buffered_bytes_max
+        self.poller = Poller()
+        self.write_high_bytes = self.options.write_high_bytes
+        self.write_low_bytes = self.options.write_low_bytes
         self.links: set[DeviceLink] = set()
-        """Those with TLS, until they have ended."""
-        self.handshakes: dict[asyncio.Task[None], float] = {}
-        """Those under way, oldest first, and when they began."""
+        """All, until they have ended."""
+        self.handshakes = Deadlines[DeviceLink](self.options.handshake_timeout_s, self._late)
+        """Those under way."""
+        self._goodbyes = Deadlines[DeviceLink](sessions.options.close_linger_s, DeviceLink.abort)
         self._context = context
         self._host = host
         self._port = port
@@ -173,6 +108,7 @@ class TlsGateway:
             (self._host, self._port), family=family, backlog=BACKLOG, dualstack_ipv6=dual
         )
         self._listener.setblocking(False)
+        self.poller.start()
         self._read_on()
 
     async def stop_accepting(self) -> None:
@@ -190,10 +126,11 @@ class TlsGateway:
 
         Sessions are the engine's to end: what it has written to them last has `linger_s` to leave.
         """
+        if self._closing:
+            return
         await self.stop_accepting()
-        for handshake in tuple(self.handshakes):
-            handshake.cancel()
-        await asyncio.gather(*self.handshakes, return_exceptions=True)
+        for link in tuple(self.handshakes):
+            self._late(link)
         self._closing = True
         if not self.links:
             self._empty.set()
@@ -202,12 +139,36 @@ class TlsGateway:
         for link in tuple(self.links):
             link.abort()
         await self._empty.wait()
+        self.poller.stop()
+
+    # From links --------------------------------------------------------------------------
+
+    def shaken(self, link: DeviceLink) -> Session | None:
+        """See `Gateway` (device_link.py)."""
+        self._end_handshake(link)
+        if link.protocol() != ALPN:
+            self.metrics.connections_failed += 1
+            return None
+        return self.sessions.connected(link)
+
+    def failed(self, link: DeviceLink, reason: str) -> None:
+        """See `Gateway`."""
+        log.debug("handshake_failed", reason=reason, peer=link.peer)
+        self.metrics.connections_failed += 1
+        self._end_handshake(link)
+
+    def closing(self, link: DeviceLink) -> None:
+        """See `Gateway`."""
+        self._goodbyes.add(link)
 
     def ended(self, link: DeviceLink) -> None:
-        """Forget `link`."""
+        """See `Gateway`."""
+        self._goodbyes.discard(link)
         self.links.discard(link)
         if self._closing and not self.links:
             self._empty.set()
+
+    # Handshakes --------------------------------------------------------------------------
 
     def _read_on(self) -> None:
         """Take links from the listening socket whenever there are some, and room for them."""
@@ -228,7 +189,7 @@ class TlsGateway:
                 self._make_room()
                 return
             try:
-                accepted, _address = listener.accept()
+                accepted, address = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -237,12 +198,39 @@ class TlsGateway:
                 self._read_off()
                 self._pause = loop.call_later(ACCEPT_PAUSE_S, self._read_on)
                 return
-            handshake = loop.create_task(self._shake_hands(accepted))
-            self.handshakes[handshake] = loop.time()
-            handshake.add_done_callback(self._shaken)
+            self._take(accepted, address)
 
-    def _shaken(self, handshake: asyncio.Task[None]) -> None:
-        self.handshakes.pop(handshake, None)
+    def _take(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        try:
+            accepted.setblocking(False)
+            user_timeout_ms = self.options.user_timeout_s * 1000
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)
+            tls = self._context.wrap_socket(
+                accepted, server_side=True, do_handshake_on_connect=False
+            )
+        except OSError as error:
+            # The peer is gone before we look at its socket.
+            log.debug("handshake_failed", reason=type(error).__name__)
+            self.metrics.connections_failed += 1
+            accepted.close()
+            return
+        try:
+            link = DeviceLink(self, tls, f"{address[0]}:{address[1]}")
+        except OSError as error:
+            log.warning("accept_failed", reason=str(error))
+            self.metrics.connections_failed += 1
+            tls.close()
+            return
+        self.links.add(link)
+        self.handshakes.add(link)
+
+    def _late(self, link: DeviceLink) -> None:
+        self.failed(link, "too slow")
+        link.abort()
+
+    def _end_handshake(self, link: DeviceLink) -> None:
+        self.handshakes.discard(link)
         self._read_on()
 
     def _make_room(self) -> None:
@@ -252,32 +240,11 @@ class TlsGateway:
         if self._reading or self._listener is None or not self.handshakes:
             return
         loop = asyncio.get_running_loop()
-        handshake, begun_s = next(iter(self.handshakes.items()))
+        oldest = self.handshakes.oldest()
+        assert oldest is not None
+        link, begun_s = oldest
         fair_s = begun_s + self.options.handshake_fair_s - loop.time()
         if fair_s > 0:
             self._patience = loop.call_later(fair_s, self._make_room)
         else:
-            handshake.cancel()
-
-    async def _shake_hands(self, accepted: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            accepted.setblocking(False)
-            # A peer can be gone before we look at its socket.
-            with contextlib.suppress(OSError):
-                user_timeout_ms = self.options.user_timeout_s * 1000
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)
-            await loop.connect_accepted_socket(
-                lambda: DeviceLink(self),
-                accepted,
-                ssl=self._context,
-                ssl_handshake_timeout=self.options.handshake_timeout_s,
-                ssl_shutdown_timeout=self.sessions.options.close_linger_s,
-            )
-        except (OSError, asyncio.CancelledError) as error:
-            self.metrics.connections_failed += 1
-            log.debug("handshake_failed", reason=type(error).__name__)
-            accepted.close()
-            if isinstance(error, asyncio.CancelledError):
-                raise
+            self._late(link)
