@@ -36,6 +36,32 @@ def test_exact_is_what_was_pushed_on_the_wire_of_the_ack() -> None:
     assert [oplog_id for oplog_id, word in words.items() if word.ack is not None] == [3, 4]
 
 
+def test_a_clock_that_was_put_back_shows_the_time_of_another_ack() -> None:
+    tale = Tale()
+    tale.add(h.ServerClock(tale.now_ms, 60_000))
+    tale.hello(1)
+    wall_ms = tale.ack(1, wire=1) + 60_000
+    tale.journal(0, 1, wall_ms)
+    tale.hello(2, points={CHAT: 1})
+    tale.add(h.ServerClock(tale.now_ms, wall_ms - tale.now_ms - 10))
+    tale.ack(2, wire=2)
+    tale.journal(1, 2, wall_ms)
+    words = Journals(Ledger(tale.facts)).words(D1, CHAT)
+    assert [word.ack and word.ack.wire for word in words.values()] == [1, 2]
+
+
+def test_two_acks_that_may_be_it_are_none() -> None:
+    tale = Tale()
+    tale.hello(1)
+    wall_ms = tale.ack(1, wire=1)
+    tale.hello(2)
+    tale.add(h.ServerClock(tale.now_ms, wall_ms - tale.now_ms - 10))
+    tale.ack(1, wire=2)
+    tale.journal(0, 1, wall_ms)
+    words = Journals(Ledger(tale.facts)).words(D1, CHAT)
+    assert words[1].ack is None
+
+
 def test_devices_have_journals_of_their_own() -> None:
     tale = Tale()
     tale.journal(0, 4, 5)

@@ -62,7 +62,12 @@ class Journals:
         return Case(ledger, stored, viewers, 0, ledger.end_ms, ledger.epochs_of(stored))
 
     def _ack_of(self, step: h.Journaled) -> LiveAck | None:
-        for ack in self._ledger.live_acks.get((step.device, step.channel), ()):
-            if ack.epoch == step.epoch and self._ledger.wall_ms(ack.at_ms) == step.wall_ms:
-                return ack
-        return None
+        ledger = self._ledger
+        acks = [
+            ack
+            for ack in ledger.live_acks.get((step.device, step.channel), ())
+            if (ack.epoch, ack.received) == (step.epoch, step.received)
+            and ledger.wall_ms(ack.at_ms) == step.wall_ms
+        ]
+        # A clock that was put back shows the same time twice.
+        return acks[0] if len(acks) == 1 else None
