@@ -39,6 +39,7 @@ bench-quick: $(VENV)/.dev ## every benchmark for a few seconds: does it still ru
 	@$(PY) -m benchmarks --quick $(ARGS)
 
 bench: $(VENV)/.dev ## every benchmark, each beside its floor
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@$(PY) -m benchmarks $(ARGS)
 
 fuzz: $(VENV)/.dev ## look for new inputs that break the protocol

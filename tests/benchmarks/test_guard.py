@@ -1,0 +1,62 @@
+"""What one oplog costs from publish to saved sync point, in calls and in writes to the link."""
+
+from collections import Counter
+
+import pytest
+
+from benchmarks.guard import counting, judge
+from mobilesync.domain.channel import user_target
+from tests.engine.world import World, settle, simulated
+
+DEVICES = 20
+BATCHES = 5
+BUDGETS = {"calls per oplog": 185.4, "writes per oplog": 1.0}
+"""Publish → pump → push → ack → advance over the memory store, one oplog per device and batch.
+The device's half of the codec is counted as well: it is the same code."""
+
+
+@simulated
+async def test_an_oplog_costs_what_its_budget_says() -> None:
+    async with World() as world:
+        devices = [await world.online(f"d{n}", f"u{n}") for n in range(DEVICES)]
+        # What the first oplog of a channel costs more is no cost of each.
+        for number in range(DEVICES):
+            await world.publish(f"user:u{number}", b"first")
+        await settle()
+        writes = sum(device.link.writes for device in devices)
+        with counting() as calls:
+            for _ in range(BATCHES):
+                for number in range(DEVICES):
+                    await world.publish(f"user:u{number}", b"x" * 200)
+                await settle()
+        for number, device in enumerate(devices):
+            assert device.received("CHAT", f"user:u{number}") == BATCHES + 1
+        oplogs = DEVICES * BATCHES
+        found = {
+            "calls per oplog": calls.total() / oplogs,
+            "writes per oplog": (sum(each.link.writes for each in devices) - writes) / oplogs,
+        }
+        missed = [judge(name, found[name], BUDGETS[name], calls) for name in BUDGETS]
+        assert not any(missed), "\n".join(filter(None, missed))
+
+
+def test_only_the_servers_own_calls_are_counted() -> None:
+    with counting() as calls:
+        user_target("u1")
+        pytest.approx(1)
+    assert calls["domain/channel.py:user_target"] == 1
+    assert all(where.startswith("domain/") for where in calls)
+
+
+@pytest.mark.parametrize("found, says", [(106.0, "costs more"), (94.0, "costs less")])
+def test_a_missed_budget_says_what_to_do(found: float, says: str) -> None:
+    told = judge("calls", found, 100.0, Counter({"engine/pump.py:run": 9}))
+    assert told is not None
+    assert says in told
+    assert "test_guard.py" in told
+    assert "engine/pump.py:run" in told
+
+
+def test_a_little_more_or_less_is_within_the_budget() -> None:
+    assert judge("calls", 104.0, 100.0, Counter()) is None
+    assert judge("calls", 96.0, 100.0, Counter()) is None
