@@ -128,7 +128,10 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
         received = max(received, old.received)
         processed = max(processed, old.processed)
         sent = max(sent, old.sent)
-    undone = (skip.last for skip in advance.skips if skip.reason in OFFERED_AGAIN)
+    refused = old.refused if old is not None else 0
+    for skip in advance.skips:
+        if skip.reason in OFFERED_AGAIN:
+            refused = max(refused, skip.last)
     point = SyncPoint(
         advance.epoch,
         received,
@@ -136,7 +139,7 @@ def advanced(old: SyncPoint | None, advance: Advance, eras: Mapping[int, int]) -
         sent if sent > received else 0,
         restarts,
         _waits(old, advance) if processed < received else 0,
-        max(undone, default=0) if old is None else max(old.refused, *undone, 0),
+        refused,
     )
     return None if point == old else point
 

@@ -59,10 +59,15 @@ class FeedPage:
         self.oplogs = oplogs
         self.gone = oplogs[0].oplog.id - 1 if oplogs else upto
         """All after `after` up to this one were trimmed: nobody gets them any more."""
-        self.bytes = sum(len(encoded.wire) for encoded in oplogs)
-        self.same_for_all = all(is_plain(each.oplog) for each in oplogs)
+        self.bytes = 0
+        self.same_for_all = True
+        self.ends_at_ms = 2**63
+        for each in oplogs:
+            oplog = each.oplog
+            self.bytes += len(each.wire)
+            self.ends_at_ms = min(self.ends_at_ms, oplog.expires_at_ms)
+            self.same_for_all = self.same_for_all and is_plain(oplog)
         self.has_origins = not self.same_for_all and any(map(_has_origin, oplogs))
-        self.ends_at_ms = min((e.oplog.expires_at_ms for e in oplogs), default=2**63)
         self.newer: Mapping[int, Sequence[Oplog]] = {}
         """By id: the newer oplogs of its key, newest first."""
         self._frame: bytes | None = None

@@ -104,15 +104,19 @@ class Outcomes:
         """A device's sync point has moved."""
         channel = progress.channel
         biz = channel.biz
+        wants_delivered = self._listener.wants(channel.app, "oplog.delivered", biz)
+        wants_processed = self._listener.wants(channel.app, "oplog.processed", biz)
+        waiting = self._waiting.get(channel)
+        if not (wants_delivered or wants_processed or waiting):
+            return
         received = given_ids(progress.received_before, progress.received, progress.skipped)
-        if received and self._listener.wants(channel.app, "oplog.delivered", biz):
+        if received and wants_delivered:
             data = _moved(session, progress, received)
             self._listener.put(channel.app, "oplog.delivered", data, biz=biz)
         processed = given_ids(progress.processed_before, progress.processed, progress.passed)
-        if processed and self._listener.wants(channel.app, "oplog.processed", biz):
+        if processed and wants_processed:
             data = _moved(session, progress, processed)
             self._listener.put(channel.app, "oplog.processed", data, biz=biz)
-        waiting = self._waiting.get(channel)
         if waiting:
             self._look(session.device, waiting, received, processed)
 

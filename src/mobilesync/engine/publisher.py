@@ -418,6 +418,17 @@ def checked_target(config: SyncConfig, target: str) -> str:
 
 def _conditions(config: SyncConfig, item: Publication) -> Conditions | None:
     is_for_all = item.rollout_percent == 100 and not item.rollout_salt
+    if is_for_all and not (
+        item.os
+        or item.app_version_min
+        or item.app_version_max
+        or item.users
+        or item.user_number_min
+        or item.user_number_max
+        or item.attributes
+    ):
+        # As most are.
+        return None
     rollout = Rollout(item.rollout_percent, item.rollout_salt or config.biz)
     return conditions(
         item.os,

@@ -163,9 +163,9 @@ class Session:
         if self.phase is Phase.ENDED:
             return
         try:
-            self._count(0, len(data))
-            for message in self.conversation.receive_data(data):
-                self._count(1, 0)
+            messages = self.conversation.receive_data(data)
+            self._count(len(messages), len(data))
+            for message in messages:
                 self._take(message)
                 if self.has_ended():
                     return

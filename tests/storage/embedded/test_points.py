@@ -1,8 +1,11 @@
 """Sync points: what waits, what is written, what is dropped."""
 
+import pytest
 from msgspec import structs
+from rocksdict import Rdict
 
 from mobilesync.domain.sync_point import SyncPoint
+from mobilesync.storage.embedded import points as points_module
 from mobilesync.storage.embedded.points import Points
 from mobilesync.storage.embedded.tables import Tables
 from tests.storage.drafts import CHAT, NEWS, step
@@ -111,4 +114,51 @@ def test_at_the_bound_steps_are_dropped(tables: Tables) -> None:
     points.forget()
     assert len(points) == 0
     assert points.of_device("shop", "phone") == {CHAT: SyncPoint(NEW, 3)}
+    tables.close()
+
+
+def test_a_point_that_moves_again_is_not_read_again(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = Points(tables, (NEW,), 10)
+    points.advance(step(NEW, 1))
+    commit(points, tables)
+    reads: list[bytes] = []
+    read = tables.get
+
+    def noted(table: Rdict, key: bytes) -> bytes | None:
+        reads.append(key)
+        return read(table, key)
+
+    monkeypatch.setattr(tables, "get", noted)
+    points.advance(step(NEW, 2))
+    commit(points, tables)
+    points.advance(step(NEW, 1))
+    assert len(points) == 0
+    assert reads == []
+    points.advance(step(NEW, 1, channel=NEWS))
+    assert len(reads) == 1
+    tables.close()
+
+
+def test_points_that_are_kept_are_bounded(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points_module, "RECENT_MAX", 1)
+    points = Points(tables, (NEW,), 10)
+    for received in (1, 2):
+        points.advance(step(NEW, received))
+        points.advance(step(NEW, received, channel=NEWS))
+        assert len(points._recent) == 1
+    commit(points, tables)
+    points.advance(step(NEW, 1))
+    assert len(points) == 0
+    assert points.of_device("shop", "phone") == {CHAT: SyncPoint(NEW, 2), NEWS: SyncPoint(NEW, 2)}
+    tables.close()
+
+
+def test_what_was_dropped_is_a_step_again(tables: Tables) -> None:
+    points = Points(tables, (NEW,), 10)
+    points.advance(step(NEW, 1))
+    points.forget()
+    points.advance(step(NEW, 1))
+    assert len(points) == 1
     tables.close()

@@ -21,6 +21,9 @@ from mobilesync.storage.embedded.tables import Tables
 
 _Device = tuple[str, str]
 
+RECENT_MAX = 10_000
+"""Points that are kept decoded: of devices that ack again and again."""
+
 
 class Points:
     """The sync points of all devices."""
@@ -33,6 +36,8 @@ class Points:
         self._waiting: list[Advance] = []
         self._moved: dict[_Device, dict[Channel, SyncPoint]] = {}
         self._count = 0
+        self._recent: dict[tuple[str, Channel], SyncPoint] = {}
+        """The newest of some points, by device and channel, waiting or stored."""
         self._in_flight: set[bytes] = set()
         """Keys of the steps that are written, but not durable yet."""
 
@@ -52,6 +57,9 @@ class Points:
         moved = self._moved.setdefault((channel.app, device), {})
         self._count += channel not in moved
         moved[channel] = point
+        if len(self._recent) >= RECENT_MAX:
+            self._recent.clear()
+        self._recent[device, channel] = point
         if is_step(old, point):
             self._waiting.append(step_to(old, point, advance))
 
@@ -116,7 +124,7 @@ class Points:
             key = keys.step_key(prefix, place)
             batch.put(key, rows.encode_step(step), tables.in_journal)
             self._in_flight.add(key)
-        self.forget()
+        self._board()
 
     def settle(self) -> None:
         """What was written is durable."""
@@ -124,11 +132,19 @@ class Points:
 
     def forget(self) -> None:
         """Drop what waits."""
+        self._recent.clear()
+        self._board()
+
+    def _board(self) -> None:
+        """What waited does no longer."""
         self._waiting = []
         self._moved = {}
         self._count = 0
 
     def _of(self, channel: Channel, device: str) -> SyncPoint | None:
+        recent = self._recent.get((device, channel))
+        if recent is not None:
+            return recent
         moved = self._moved.get((channel.app, device))
         if moved is not None and channel in moved:
             return moved[channel]
