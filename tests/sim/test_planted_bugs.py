@@ -29,5 +29,14 @@ def test_caught_and_only_because_of_the_plant(plant: str) -> None:
 
 def test_every_guarantee_and_every_rule_that_is_checked_has_a_plant() -> None:
     planted = frozenset().union(*(plant.guarantees for plant in PLANTS.values()))
-    rules = {"WITHHELD", "ONE-POINT", "CONSUMED", "WITHDRAWN", "THRESHOLD", "KEYS", "OPERATOR"}
+    rules = {
+        "WITHHELD",
+        "ONE-POINT",
+        "CONSUMED",
+        "WITHDRAWN",
+        "THRESHOLD",
+        "KEYS",
+        "OPERATOR",
+        "SCHEDULED",
+    }
     assert planted >= {f"G{number}" for number in range(1, 10)} | rules

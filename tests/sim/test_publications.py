@@ -29,6 +29,16 @@ def test_with_all_kinds_there_is_everything() -> None:
     assert any(item.users for item in drawn)
     assert any(item.user_number_min or item.user_number_max for item in drawn)
     assert {name for item in drawn for name in item.attributes} == {"lang", "tier"}
+    later = [item for item in drawn if item.valid_from_ms is not None]
+    assert 0 < len(later) < 150
+    assert all((item.valid_until_ms or 2**63) > (item.valid_from_ms or 0) > 1_000 for item in later)
+
+
+def test_what_is_only_pushed_is_not_scheduled() -> None:
+    config = SyncConfig(biz="LIVE", persistent=False)
+    everything = replace(DRAWN, rules=frozenset(RULE_KINDS), bizzes=(config,))
+    made = Publications(random.Random(2), everything)
+    assert not any(made.draw("shop", 0).valid_from_ms for _ in range(100))
 
 
 def test_targets_are_those_of_the_biz_but_for_a_few() -> None:

@@ -17,9 +17,9 @@ from mobilesync.domain.sync_config import DAY_S, SyncConfig, check_sync_config
 
 RULE_KINDS = (
     "one_point", "consumed_by_one", "for_users", "threshold", "user_check", "short_retention",
-    "keys", "audiences", "attributes", "rollout",
+    "keys", "audiences", "attributes", "rollout", "scheduled",
 )  # fmt: skip
-"""The last four are rules of a publish."""
+"""The last five are rules of a publish."""
 
 LONG_S = 30 * DAY_S
 CHANGES_TRIED_MAX = 50

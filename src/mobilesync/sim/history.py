@@ -251,6 +251,8 @@ class Asked(Fact, frozen=True):
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     rollout: Rollout | None = None
     key: str = ""
+    valid_from_ms: int = 0
+    """By the wall clock: until then it is only scheduled; 0 for at once."""
 
     @property
     def conditions(self) -> Conditions:
@@ -272,6 +274,7 @@ class Answered(Fact, frozen=True):
 
     call: int
     id: int
+    """0 for what is only pushed, or is scheduled."""
     duplicate: bool = False
 
 

@@ -13,6 +13,8 @@ from mobilesync.sim.scenario import ATTRIBUTES, Scenario
 
 WRONG_TARGETS_SHARE = 0.05
 """How many publishes are to whom the biz is not for, perhaps: they are refused."""
+SCHEDULED_SHARE = 0.3
+"""Of what may be."""
 
 
 class Publications:
@@ -29,6 +31,9 @@ class Publications:
         self._count += 1
         config = rng.choice(drawn.bizzes)
         valid_s = rng.choice((0, 0, 0, rng.randint(2, 60), 3600))
+        from_ms = None
+        if "scheduled" in drawn.rules and config.persistent and rng.random() < SCHEDULED_SHARE:
+            from_ms = now_ms + rng.randint(1, 40) * 1000
         number_min, number_max = self._numbers()
         percent = rng.choice((100.0, 25.0, 60.0)) if "rollout" in drawn.rules else 100.0
         return Publication(
@@ -36,7 +41,8 @@ class Publications:
             target=rng.choice(self._targets(app, config)),
             payload=self.payload(),
             message_id=f"m{self._count}",
-            valid_until_ms=now_ms + valid_s * 1000 if valid_s else None,
+            valid_from_ms=from_ms,
+            valid_until_ms=(from_ms or now_ms) + valid_s * 1000 if valid_s else None,
             os=rng.choice(((), (), (), ("ios",), ("ios", "android"))),
             app_version_min=rng.choice(("", "", "", "1.2", "1.5")),
             app_version_max=rng.choice(("", "", "", "1.5", "1.9")),

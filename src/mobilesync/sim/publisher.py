@@ -128,11 +128,13 @@ class SimPublisher:
             item.os,
             item.app_version_min,
             item.app_version_max,
-            batch,
+            # When it is stored has nothing to do with the others.
+            0 if item.valid_from_ms else batch,
             item.users,
             item.user_number_min,
             item.user_number_max,
             tuple((name, tuple(values)) for name, values in item.attributes.items()),
             Rollout(item.rollout_percent, salt) if item.rollout_percent < 100 else None,
             item.key,
+            item.valid_from_ms or 0,
         )

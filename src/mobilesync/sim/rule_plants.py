@@ -23,6 +23,7 @@ from mobilesync.engine import (
     login,
     offers,
     places,
+    publisher,
     pump,
     replays,
     sessions,
@@ -31,6 +32,8 @@ from mobilesync.engine import (
 from mobilesync.engine.acks import Progress
 from mobilesync.engine.arrival import Entry
 from mobilesync.engine.replays import Replay
+from mobilesync.engine.scheduled import Scheduled
+from mobilesync.engine.scheduler import Scheduler
 from mobilesync.engine.service import Service
 from mobilesync.engine.ticker import pause
 from mobilesync.sim.disk import DiskHabits, SimStore
@@ -294,6 +297,26 @@ class RulesForgotten(Plant):
         configs["_store"] = _ForgetfulConfigs(configs["_store"])
 
 
+class ScheduledAtOnce(Plant):
+    """A publish whose validity begins later is stored like any other."""
+
+    guarantees = frozenset({"SCHEDULED"})
+    patches = ((publisher, "_due_ms", lambda config, item, now_ms: 0),)
+    kinds = frozenset({"scheduled"})
+
+
+async def _keep_nothing(_scheduler: Scheduler, items: Sequence[Scheduled]) -> list[bool]:
+    return [False] * len(items)
+
+
+class ScheduleForgotten(Plant):
+    """What is scheduled is answered, and kept nowhere."""
+
+    guarantees = frozenset({"SCHEDULED"})
+    patches = ((Scheduler, "put", _keep_nothing),)
+    kinds = frozenset({"scheduled"})
+
+
 class SkipsUntold(Plant):
     """The journal is not told what a device was moved over."""
 
@@ -352,6 +375,8 @@ RULE_PLANTS: dict[str, type[Plant]] = {
     "replaced-by-unseen": ReplacedByUnseen,
     "replay-forgotten": ReplayForgotten,
     "rules-forgotten": RulesForgotten,
+    "scheduled-at-once": ScheduledAtOnce,
+    "schedule-forgotten": ScheduleForgotten,
     "skips-untold": SkipsUntold,
     "steps-lost": StepsLost,
     "rewound-unsaid": RewoundUnsaid,

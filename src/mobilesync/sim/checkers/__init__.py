@@ -18,6 +18,7 @@ from mobilesync.sim.checkers import (
     keys,
     one_point,
     operator,
+    scheduled,
     threshold,
     withdrawn,
     withheld,
@@ -44,6 +45,7 @@ CHECKERS = (
     threshold.check,
     keys.check,
     operator.check,
+    scheduled.check,
     conduct.check,
 )
 
