@@ -7,7 +7,7 @@ from mobilesync.sim.checkers.ledger import Ledger
 from mobilesync.sim.checkers.scheduled import COMMIT_MS, PATIENCE_MS, check
 from tests.sim.checkers.told import CHAT, Tale
 
-SOON_MS = 100_000
+SOON_MS = 200_000
 
 
 def findings(tale: Tale) -> list[str]:

@@ -12,7 +12,7 @@ from mobilesync.sim import history as h
 from mobilesync.sim.checkers.finding import Finding
 from mobilesync.sim.checkers.ledger import Ledger
 
-COMMIT_MS = 10_000
+COMMIT_MS = 60_000
 """How long what was found due may take to become durable, while the clock may be put back."""
 PATIENCE_MS = 60_000
 """How long a service that nothing disturbs may take to store what is due."""
