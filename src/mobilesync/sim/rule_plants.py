@@ -196,6 +196,10 @@ class RecallLeavesTail(Plant):
     patches = ((feed.Feed, "withdrawn", _nothing),)
     faults = frozenset({"recall", "device_away", "reinstall"})
 
+    def scenario(self, drawn: Scenario) -> Scenario:
+        # A server that dies forgets what is in memory, and so hides the bug.
+        return replace(super().scenario(drawn), faults=self.faults, fault_every_s=1.0, publishes=60)
+
 
 class WithdrawalsUnread(Plant):
     """The SDK saves a withdrawal as an oplog that has nothing to say."""
