@@ -264,3 +264,27 @@ async def test_what_a_hello_makes_up_for_is_told_with_what_was_passed_over() -> 
             await again.store.put_documents([])
             [step] = await again.store.journal(CHAT, "d1", 0, 9)
             assert step.skips == skips
+
+
+@simulated
+async def test_a_store_that_has_failed_serves_who_is_new_and_not_who_has_changed() -> None:
+    async with World() as world:
+        known = await world.online()
+        known.hang_up()
+        await passes(1)
+        await world.publish("everyone", b"1")
+
+        async def refuse(*_: object) -> None:
+            raise StoreUnavailable("full")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world.service.devices, "put", refuse)
+            new = await world.online("d2")
+            assert new.got("CHAT", "everyone") == [b"1"]
+            known.app_version = "9.0"
+            known.connect()
+            await settle()
+            assert known.close_code() is CloseCode.STORE_UNAVAILABLE
+        known.connect()
+        await settle()
+        assert known.got("CHAT", "everyone") == [b"1"]

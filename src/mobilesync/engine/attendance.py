@@ -16,7 +16,12 @@ import structlog
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.clock import Clock
-from mobilesync.domain.errors import MobilesyncError, OutcomeUnknown, Refused
+from mobilesync.domain.errors import (
+    MobilesyncError,
+    OutcomeUnknown,
+    Refused,
+    StoreUnavailable,
+)
 from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.rules import Viewer
 from mobilesync.domain.sync_point import Head, Skip, SyncPoint, user_owner
@@ -104,8 +109,15 @@ class Attendance:
         owed = known is not None and known.owes_offers
         # What a point of the user was refused may have been on another device.
         session.owes_offers = owed or (was_refused and (has_changed or bool(arrival.shared)))
-        if has_changed:
+        if not has_changed:
+            return
+        try:
             await self._devices.put(session.app, known_of(session))
+        except StoreUnavailable:
+            # A store that has failed takes no steps of the journal either, and still serves who is
+            # new. Of another one the record would say what it no longer is.
+            if known is not None:
+                raise
 
     async def arrived(self, session: Session) -> None:
         """See `Greeter` (login.py)."""
