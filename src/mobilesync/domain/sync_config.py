@@ -87,6 +87,11 @@ class SyncConfig(Struct, frozen=True, kw_only=True):
             and self.multi_device
         )
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether all that devices get of the biz is what its channels hold, in turn."""
+        return self.is_open and not self.repush_threshold
+
 
 def check_sync_config(config: SyncConfig) -> SyncConfig:
     """`config`, or InvalidRequest."""

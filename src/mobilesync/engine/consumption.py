@@ -18,6 +18,7 @@ from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import MobilesyncError
 from mobilesync.domain.oplog import (
+    RESERVED,
     Appended,
     Details,
     Draft,
@@ -28,7 +29,6 @@ from mobilesync.domain.oplog import (
 from mobilesync.domain.sync_config import RETENTION_S_MAX
 from mobilesync.engine.acks import Progress, given_ids
 from mobilesync.engine.configs import SyncConfigs
-from mobilesync.engine.offers import RESERVED
 from mobilesync.engine.session import Session
 from mobilesync.engine.ticker import pause
 from mobilesync.protocol.limits import RANGES_MAX

@@ -29,6 +29,7 @@ NEWER_MAX = 16
 """Newer oplogs of a key that are looked at. Were all of them not for the device, and one before
 them were, the device would get a value too many, in order, and end with the right one."""
 _ONE_BYTES = 1
+_NEVER_MS = 2**63
 
 
 class FeedPage:
@@ -59,15 +60,18 @@ class FeedPage:
         self.oplogs = oplogs
         self.gone = oplogs[0].oplog.id - 1 if oplogs else upto
         """All after `after` up to this one were trimmed: nobody gets them any more."""
-        self.bytes = 0
-        self.same_for_all = True
-        self.ends_at_ms = 2**63
+        size, ends_at_ms, same_for_all = 0, _NEVER_MS, True
         for each in oplogs:
             oplog = each.oplog
-            self.bytes += len(each.wire)
-            self.ends_at_ms = min(self.ends_at_ms, oplog.expires_at_ms)
-            self.same_for_all = self.same_for_all and is_plain(oplog)
-        self.has_origins = not self.same_for_all and any(map(_has_origin, oplogs))
+            size += len(each.wire)
+            if oplog.expires_at_ms < ends_at_ms:
+                ends_at_ms = oplog.expires_at_ms
+            if not is_plain(oplog):
+                same_for_all = False
+        self.bytes = size
+        self.same_for_all = same_for_all
+        self.ends_at_ms = ends_at_ms
+        self.has_origins = not same_for_all and any(map(_has_origin, oplogs))
         self.newer: Mapping[int, Sequence[Oplog]] = {}
         """By id: the newer oplogs of its key, newest first."""
         self._frame: bytes | None = None
@@ -152,6 +156,20 @@ class Feed:
         self._tail.forget(channel)
         for listener in self.on_withdrawn:
             listener()
+
+    def fresh(
+        self, channel: Channel, after: int, last: int, room: tuple[int, int]
+    ) -> FeedPage | None:
+        """As `page`, when it needs no waiting and no more than what was just appended to one
+        target; else None."""
+        if channel.target == EVERYONE:
+            return None
+        fresh = self._tail.after(channel, after, last)
+        if not fresh:
+            return None
+        size, count = min(room[0], self._bytes), min(room[1], self._count)
+        page = _page_of_tail(channel, after, fresh, count, size)
+        return page if page.same_for_all else None
 
     async def page(
         self, channel: Channel, after: int, last: int, room: tuple[int, int]
@@ -244,12 +262,11 @@ def _page_of_tail(
     channel: Channel, after: int, fresh: list[Encoded], count: int, size: int
 ) -> FeedPage:
     """As `Store.read` would cut it. Nothing is missing between, so no floor is above `after`."""
-    taken = 0
-    for taken, each in enumerate(fresh):
-        size -= len(each.oplog.payload)
-        if taken and (taken == count or size < 0):
-            break
-    else:
-        taken = len(fresh)
-    oplogs = fresh[:taken]
+    oplogs = fresh
+    if len(fresh) > 1:
+        for taken, each in enumerate(fresh):
+            size -= len(each.oplog.payload)
+            if taken and (taken == count or size < 0):
+                oplogs = fresh[:taken]
+                break
     return FeedPage(channel, after, oplogs[-1].oplog.id if oplogs else after, 0, oplogs)

@@ -23,6 +23,7 @@ from mobilesync.domain.channel import (
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import InvalidRequest, NotFound
 from mobilesync.domain.oplog import (
+    RESERVED,
     Appended,
     Details,
     Draft,
@@ -34,7 +35,7 @@ from mobilesync.domain.sync_config import RETENTION_S_MAX
 from mobilesync.domain.sync_point import Advance, Head, user_owner
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.devices import Devices
-from mobilesync.engine.offers import RESERVED, offer_of
+from mobilesync.engine.offers import offer_of
 from mobilesync.engine.replays import Replay, Replays
 from mobilesync.engine.sessions import Sessions
 from mobilesync.storage.contract import Store

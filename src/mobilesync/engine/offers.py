@@ -25,7 +25,7 @@ from mobilesync.domain.channel import Channel, device_target, is_user_target, us
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.errors import OutcomeUnknown, Refused
-from mobilesync.domain.oplog import Appended, Details, Draft, Oplog, Origin
+from mobilesync.domain.oplog import RESERVED, Appended, Details, Draft, Oplog, Origin
 from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.rules import Viewer
 from mobilesync.domain.sync_point import Advance, Head, Skip, SyncPoint, user_owner
@@ -35,8 +35,6 @@ from mobilesync.engine.session import Session
 from mobilesync.engine.ticker import pause
 from mobilesync.storage.contract import Store
 
-RESERVED = "mobilesync:"
-"""What message ids of the service's own begin with."""
 CANDIDATES_MAX = 1_000
 """Of one channel at one login: the newest."""
 RECOVERED_IDS_MAX = 10_000

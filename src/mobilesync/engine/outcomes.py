@@ -21,7 +21,7 @@ from msgspec import Struct, json, structs
 
 from mobilesync.domain.channel import EVERYONE, Channel
 from mobilesync.domain.errors import InvalidRequest, NotFound, Overloaded
-from mobilesync.domain.oplog import Appended, Draft
+from mobilesync.domain.oplog import Appended, Draft, whole_message_id
 from mobilesync.engine.acks import Progress, given_ids
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.session import Session
@@ -81,7 +81,7 @@ class Outcomes:
 
     def also(self, drafts: Sequence[Draft]) -> Also | None:
         """What is to be stored together with `drafts`."""
-        if not any(self._is_awaited(draft) for draft in drafts):
+        if not self._may_be_awaited(drafts):
             return None
 
         def documents(answers: Sequence[Appended]) -> list[Document]:
@@ -91,10 +91,13 @@ class Outcomes:
 
     def stored(self, drafts: Sequence[Draft], answers: Sequence[Appended]) -> None:
         """`drafts` are durable."""
-        for each in self._awaited(drafts, answers):
-            self._keep(each)
+        if self._may_be_awaited(drafts):
+            for each in self._awaited(drafts, answers):
+                self._keep(each)
         for draft in drafts:
-            withdraws = draft.details.withdraws if draft.details is not None else None
+            if draft.details is None:
+                continue
+            withdraws = draft.details.withdraws
             if withdraws is not None and not withdraws.by:
                 self._recalled(draft.channel, withdraws.ids)
 
@@ -131,6 +134,17 @@ class Outcomes:
                 count += 1
         return count
 
+    def _may_be_awaited(self, drafts: Sequence[Draft]) -> bool:
+        """Whether any of `drafts` may be awaited; quick when nobody wants to know, as is usual."""
+        bizzes: set[tuple[str, str]] = set()
+        for draft in drafts:
+            if draft.details is not None:
+                return True
+            app, biz, _ = draft.channel
+            bizzes.add((app, biz))
+        wants = self._listener.wants
+        return any(wants(app, "oplog.undelivered", biz) for app, biz in bizzes)
+
     def _is_awaited(self, draft: Draft) -> bool:
         if draft.details is not None:
             if draft.details.callback:
@@ -149,7 +163,8 @@ class Outcomes:
             if answer.duplicate or not self._is_awaited(draft):
                 continue
             callback = draft.details.callback if draft.details is not None else ""
-            yield Awaited(draft.channel, answer.id, draft.message_id, draft.expires_at_ms, callback)
+            message_id = whole_message_id(draft, answer.id)
+            yield Awaited(draft.channel, answer.id, message_id, draft.expires_at_ms, callback)
 
     def _keep(self, awaited: Awaited) -> None:
         waiting = self._waiting.setdefault(awaited.channel, {})

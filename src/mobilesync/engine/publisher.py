@@ -32,13 +32,20 @@ from mobilesync.domain.errors import (
     WrongTarget,
 )
 from mobilesync.domain.names import check_app, check_biz, check_key, check_message_id
-from mobilesync.domain.oplog import Appended, Details, Draft, oplog_of
+from mobilesync.domain.oplog import (
+    RESERVED,
+    Appended,
+    Details,
+    Draft,
+    made_message_id,
+    oplog_of,
+    whole_message_id,
+)
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import Apps
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.feed import Feed
 from mobilesync.engine.metrics import Metrics
-from mobilesync.engine.offers import RESERVED
 from mobilesync.engine.options import PublisherLimits
 from mobilesync.engine.outcomes import Outcomes
 from mobilesync.engine.rate import TokenBucket
@@ -48,7 +55,10 @@ from mobilesync.engine.sessions import Sessions
 from mobilesync.engine.tail import Tail
 from mobilesync.engine.waker import Waker
 from mobilesync.protocol.limits import ID_MAX
-from mobilesync.storage.contract import Store
+from mobilesync.storage.contract import Document, Store
+
+CHANNELS_KEPT = 50_000
+"""Channels that are checked once, at about 300 bytes each."""
 
 
 class Publication(Struct, frozen=True, kw_only=True):
@@ -59,7 +69,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     """`user:<id>`, `device:<id>` or `everyone`."""
     payload: bytes
     message_id: str = ""
-    """Makes a repeated publish harmless. Empty: the publisher makes one."""
+    """Makes a repeated publish harmless. Empty: the service makes one."""
     valid_from_ms: int | None = None
     """When it is to be appended, if that is in the future: until then it is scheduled."""
     valid_until_ms: int | None = None
@@ -155,8 +165,14 @@ class Publisher:
         self._limits = limits
         self._metrics = metrics
         self._buckets: dict[str, TokenBucket] = {}
-        self.on_appended: list[Callable[[Draft], None]] = []
-        """Called for each draft that has become durable. Must not raise."""
+        self._series = f"{entropy.getrandbits(64):016x}"
+        self._made = 0
+        """Message ids that were made."""
+        self._channels: dict[tuple[str, str, str], Channel] = {}
+        """Channels whose names and whose biz's rules let publishers have them."""
+        configs.on_change(self._config_changed)
+        self.on_appended: list[Callable[[Sequence[Draft]], None]] = []
+        """Called with the drafts of an append that have become durable. Must not raise."""
         self._followed: set[asyncio.Task[None]] = set()
         """One for each cancelled publish that is not durable yet; the store's queue bounds them."""
 
@@ -219,7 +235,8 @@ class Publisher:
                 published.append(next(scheduled))
             else:
                 answer = next(appended)
-                published.append(Published(answer.id, each.draft.message_id, answer.duplicate))
+                message_id = whole_message_id(each.draft, answer.id)
+                published.append(Published(answer.id, message_id, answer.duplicate))
         self._metrics.publishes += 1
         self._metrics.append_s.observe(self._clock.monotonic_s() - begin_s)
         return published
@@ -254,9 +271,11 @@ class Publisher:
         now_ms = self._clock.wall_ms()
         for index, item in enumerate(publications):
             try:
-                config = self._configs.first_use(app, check_biz(item.biz))
+                config = self._configs.find(app, item.biz)
+                if config is None:
+                    config = self._configs.first_use(app, check_biz(item.biz))
                 due_ms = _due_ms(config, item, now_ms)
-                draft = self._draft(app, config, item, due_ms or now_ms)
+                draft = self._draft(app, config, item, due_ms, now_ms)
                 checked.append(Checked(draft, due_ms, not config.persistent))
             except InvalidRequest as error:
                 wrong.append((index, error))
@@ -264,43 +283,57 @@ class Publisher:
             raise InvalidBatch(wrong)
         return checked
 
-    def _draft(self, app: str, config: SyncConfig, item: Publication, now_ms: int) -> Draft:
-        """The draft as it is to be appended at `now_ms`, which may be in the future."""
+    def _draft(
+        self, app: str, config: SyncConfig, item: Publication, due_ms: int, now_ms: int
+    ) -> Draft:
+        """The draft as it is to be appended at `due_ms`, or now if that is 0."""
+        begin_ms = due_ms or now_ms
         if config.status == "offline":
             hint = "take it online to publish again"
             raise BizOffline(f"biz {config.biz} is offline", field="biz", hint=hint)
         if len(item.payload) > self._limits.payload_bytes_max:
             hint = f"at most {self._limits.payload_bytes_max} bytes"
             raise TooLarge("the payload is too large", field="payload", hint=hint)
-        retention_end_ms = now_ms + config.retention_s * 1000
+        retention_end_ms = begin_ms + config.retention_s * 1000
         until_ms = item.valid_until_ms
-        if until_ms is not None and not now_ms < until_ms <= ID_MAX:
+        if until_ms is not None and not begin_ms < until_ms <= ID_MAX:
             hint = "milliseconds since 1970, in the future, and after valid_from_ms"
             raise InvalidRequest("it would never be valid", field="valid_until_ms", hint=hint)
         by_retention = until_ms is None or until_ms >= retention_end_ms
-        target = checked_target(config, parse_target(item.target))
+        channel = self._channels.get((app, item.biz, item.target)) or self._channel(
+            app, config, item.target
+        )
+        message_id = item.message_id
+        if message_id:
+            _check_message_id(message_id)
+        elif due_ms or not config.persistent:
+            # Whoever asks for it before it has an id, or it never has one, must know it whole.
+            message_id = f"{self._entropy.getrandbits(128):032x}"
+        else:
+            self._made += 1
+            message_id = made_message_id(self._series, self._made)
         return Draft(
-            Channel(app, config.biz, target),
+            channel,
             item.payload,
-            self._message_id(item.message_id),
-            now_ms,
+            message_id,
+            begin_ms,
             retention_end_ms if until_ms is None else min(until_ms, retention_end_ms),
             by_retention,
             _conditions(config, item),
-            self._details(app, target, item),
+            self._details(app, channel.target, item) if item.key or item.callback else None,
         )
 
-    def _message_id(self, given: str) -> str:
-        if not given:
-            return f"{self._entropy.getrandbits(128):032x}"
-        if given.startswith(RESERVED):
-            hint = f"it may not begin with {RESERVED}"
-            raise InvalidRequest("a reserved message id", field="message_id", hint=hint)
-        return check_message_id(given)
+    def _channel(self, app: str, config: SyncConfig, target: str) -> Channel:
+        channel = Channel(app, config.biz, checked_target(config, parse_target(target)))
+        if len(self._channels) >= CHANNELS_KEPT:
+            self._channels.clear()
+        self._channels[channel] = channel
+        return channel
 
-    def _details(self, app: str, target: str, item: Publication) -> Details | None:
-        if not item.key and not item.callback:
-            return None
+    def _config_changed(self, _app: str, _config: SyncConfig | None) -> None:
+        self._channels.clear()
+
+    def _details(self, app: str, target: str, item: Publication) -> Details:
         if item.key:
             check_key(item.key)
         if item.callback:
@@ -339,14 +372,27 @@ class Publisher:
     async def _append(self, drafts: list[Draft]) -> list[Appended]:
         if not drafts:
             return []
+        also = self._outcomes.also(drafts)
+        given: list[Appended] = []
+
+        def note(answers: Sequence[Appended]) -> Sequence[Document]:
+            given.extend(answers)
+            self._note(drafts, answers)
+            return also(answers) if also is not None else ()
+
         try:
-            answers = await self._store.append(drafts, self._outcomes.also(drafts))
+            answers = await self._store.append(drafts, note)
         except asyncio.CancelledError:
-            task = asyncio.get_running_loop().create_task(self._follow(drafts))
+            task = asyncio.get_running_loop().create_task(self._follow(drafts, given))
             self._followed.add(task)
             task.add_done_callback(self._followed.discard)
             raise
+        except Refused:
+            # The ids that were noted are another append's.
+            self._forget(drafts)
+            raise
         except OutcomeUnknown:
+            self._forget(drafts)
             self._forget_withdrawn(drafts)
             self._wake(drafts)
             raise
@@ -356,24 +402,37 @@ class Publisher:
         self._metrics.oplogs_appended += len(answers) - duplicates
         return answers
 
-    async def _follow(self, drafts: list[Draft]) -> None:
-        """Wake for what a caller has left behind. Asked again, the store answers with duplicates,
-        once they are durable."""
+    async def _follow(self, drafts: list[Draft], given: list[Appended]) -> None:
+        """Wake for what a caller has left behind, once it is durable: as what is put after it."""
         with suppress(MobilesyncError):
-            answers = await self._store.append(drafts)
-            self._outcomes.stored(drafts, answers)
+            await self._store.put_documents(())
+            if given:
+                self._outcomes.stored(drafts, given)
         self._forget_withdrawn(drafts)
         self._wake(drafts)
 
     def _stored(self, drafts: list[Draft], answers: list[Appended]) -> None:
         self._forget_withdrawn(drafts)
-        for draft, answer in zip(drafts, answers, strict=True):
-            if not answer.duplicate:
-                self._tail.note(draft.channel, oplog_of(draft, answer.id))
-                for listener in self.on_appended:
-                    listener(draft)
+        pairs = zip(drafts, answers, strict=True)
+        fresh = [draft for draft, answer in pairs if not answer.duplicate]
+        for listener in self.on_appended:
+            listener(fresh)
         self._outcomes.stored(drafts, answers)
         self._wake(drafts)
+
+    def _note(self, drafts: Sequence[Draft], answers: Sequence[Appended]) -> None:
+        """Have the tail ready when the head moves: nobody asks it for more than is durable. What a
+        withdrawal is about to change must be read anew then."""
+        note = self._tail.note
+        for draft, answer in zip(drafts, answers, strict=True):
+            if draft.details is not None and draft.details.withdraws is not None:
+                self._tail.forget(draft.channel)
+            elif not answer.duplicate:
+                note(draft.channel, oplog_of(draft, answer.id))
+
+    def _forget(self, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            self._tail.forget(draft.channel)
 
     def _forget_withdrawn(self, drafts: list[Draft]) -> None:
         """What is in memory of a channel is stale once one of its oplogs was withdrawn."""
@@ -384,6 +443,13 @@ class Publisher:
     def _wake(self, drafts: list[Draft]) -> None:
         for app, target in dict.fromkeys((d.channel.app, d.channel.target) for d in drafts):
             self._waker.wake(app, target)
+
+
+def _check_message_id(given: str) -> None:
+    check_message_id(given)
+    if given.startswith(RESERVED):
+        hint = f"it may not begin with {RESERVED}"
+        raise InvalidRequest("a reserved message id", field="message_id", hint=hint)
 
 
 def _due_ms(config: SyncConfig, item: Publication, now_ms: int) -> int:

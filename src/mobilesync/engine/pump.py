@@ -14,6 +14,7 @@ Invariants:
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
 import structlog
@@ -42,6 +43,7 @@ log = structlog.get_logger(__name__)
 TURNS_BEFORE_OTHERS = 64
 """Turns that a worker takes before the loop serves sockets again: at about 30 us each, 2 ms."""
 PUSH_OVERHEAD_BYTES = 48
+NO_IDS: frozenset[int] = frozenset()
 
 
 class Pump:
@@ -71,8 +73,10 @@ class Pump:
         self._metrics = metrics
         self._push_bytes = push_bytes
         self._buffered_bytes_max = buffered_bytes_max
-        # Bounded by the number of sessions, because each is in it at most once.
-        self._queue: asyncio.Queue[Session] = asyncio.Queue()
+        self._queue: deque[Session] = deque()
+        """Bounded by the number of sessions, because each is in it at most once."""
+        self._idle: list[asyncio.Future[None]] = []
+        """Of workers that wait for a session."""
         self._workers: list[asyncio.Task[None]] = []
         self._frames: dict[Session, list[tuple[str, bytes]]] = {}
         """Of the turns that are under way: made and not written yet, with their targets."""
@@ -96,7 +100,12 @@ class Pump:
             session.queued = True
             # Whoever pumps it now puts it back afterwards.
             if not session.pumping:
-                self._queue.put_nowait(session)
+                self._enqueue(session)
+
+    def _enqueue(self, session: Session) -> None:
+        self._queue.append(session)
+        if self._idle and not (idle := self._idle.pop()).done():
+            idle.set_result(None)
 
     def flush(self, session: Session) -> None:
         """The user of `session` changes: write what waits to be written, and drop what is the
@@ -114,7 +123,11 @@ class Pump:
     async def _run(self) -> None:
         turns = 0
         while True:
-            session = await self._queue.get()
+            while not self._queue:
+                idle = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
+            session = self._queue.popleft()
             session.queued = False
             session.pumping = True
             try:
@@ -127,7 +140,7 @@ class Pump:
             finally:
                 session.pumping = False
             if session.queued and session.phase is Phase.OPEN:
-                self._queue.put_nowait(session)
+                self._enqueue(session)
             # Or the worker would keep an ended session until its next one.
             del session
             turns += 1
@@ -158,13 +171,15 @@ class Pump:
 
     def _write(self, session: Session, frames: Sequence[tuple[str, bytes]]) -> None:
         if frames and session.phase is Phase.OPEN:
-            session.write(b"".join(frame for _, frame in frames))
+            alone = len(frames) == 1
+            session.write(frames[0][1] if alone else b"".join([frame for _, frame in frames]))
 
     async def _fill(
         self, session: Session, generation: int, frames: list[tuple[str, bytes]]
     ) -> None:
         budget = self._push_bytes
-        while session.behind:
+        behind = session.behind
+        while behind:
             room = session.window.room()
             if not room[0] or session.link.buffered_bytes() > self._buffered_bytes_max:
                 # The next ack, or the link's `drained`, calls the pump again.
@@ -175,12 +190,21 @@ class Pump:
             channel = self._next(session)
             # To the end of the row: page by page in turn, so that among equals a channel with a
             # long backlog holds up no other.
-            last = session.behind.pop(channel)
-            if self._rests(session, channel):
+            last = behind.pop(channel)
+            config = self._configs.find(channel.app, channel.biz)
+            is_simple = config is None or config.is_simple
+            if not is_simple and self._rests(session, channel):
                 # What is found when the channel opens again is a backlog.
                 session.backlog[channel] = last
                 continue
-            session.behind[channel] = last
+            behind[channel] = last
+            cursor = session.cursors.get(channel)
+            if is_simple and cursor is not None:
+                fresh = self._feed.fresh(channel, cursor.read, last, room)
+                if fresh is not None:
+                    # As most often: nothing was waited for, so nothing has changed meanwhile.
+                    budget -= self._push(session, channel, fresh, NO_IDS, frames)
+                    continue
             revision = self._feed.revision
             page, offered = await self._page(session, channel, last, room)
             if session.phase is not Phase.OPEN or session.generation != generation:
@@ -205,13 +229,13 @@ class Pump:
             generation = session.generation
             await self._places.settle(session, channel, config, cursor, last)
             if session.generation != generation:
-                return None, frozenset()
+                return None, NO_IDS
             if cursor.read >= last:
                 session.behind.pop(channel, None)
                 self._skip_to(session, channel, cursor, cursor.read)
-                return None, frozenset()
+                return None, NO_IDS
         page = await self._feed.page(channel, cursor.read, last, room)
-        offered = await self._offers.judge(session, page) if page.has_origins else frozenset()
+        offered = await self._offers.judge(session, page) if page.has_origins else NO_IDS
         return page, offered
 
     def _rests(self, session: Session, channel: Channel) -> bool:
@@ -251,7 +275,7 @@ class Pump:
         now_ms = self._clock.wall_ms()
         if page.gone > page.after:
             cursor.skip(Skip(page.after + 1, page.gone, int(Reason.EXPIRED)))
-        floor = max(page.floor, page.lapsed(now_ms))
+        floor = page.floor if now_ms < page.ends_at_ms else max(page.floor, page.lapsed(now_ms))
         if floor > cursor.read and cursor.told > 0:
             frames.append((channel.target, self._reset(session, channel, cursor, floor)))
         chosen, refused = page.judge(session.viewer, now_ms, offered)

@@ -208,6 +208,9 @@ class Session:
         """The targets that changed, for the pump to read. What is not the session's any more is
         dropped; what rests while the user changes stays."""
         dirty, self.dirty = self.dirty, {}
+        if len(dirty) == 1 and not self.changing:
+            (target,) = dirty
+            return (target,) if target in self.targets else ()
         for target in dirty:
             if self.changing and is_user_target(target):
                 self.dirty[target] = None

@@ -1,51 +1,61 @@
 """The newest oplogs, kept encoded in memory: what live devices want is what was just appended.
 
-Strategy: the publisher notes what it has appended, once it is durable; the feed asks here before it
-asks the store. An oplog never changes, so an entry is never stale; what is missing is read from the
-store. Bounded in bytes: the channel that was appended to longest ago goes first.
+Strategy: the publisher notes what it appends; the feed asks here before it asks the store, and
+never for more than is durable. An oplog never changes, so an entry is never stale; what is missing
+is read from the store. Bounded in bytes: the channel that was appended to longest ago goes first.
 
 Invariants:
 - a channel's entries have dense ids, ascending, and end with the newest one noted;
+- an oplog is encoded once, when somebody first wants it;
 - `bytes` is what all entries together take, and at most `bytes_max`.
 """
 
 from collections import OrderedDict
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import Details, Oplog
-from mobilesync.protocol.codec import encode_oplog
+from mobilesync.domain.oplog import Oplog
+from mobilesync.protocol.codec import encode_oplog, encode_plain_oplog
 from mobilesync.protocol.messages import IdRange, Origin, PushedOplog, Withdrawal
 
 CHANNEL_OPLOGS_MAX = 128
-ENTRY_OVERHEAD_BYTES = 400
+ENTRY_OVERHEAD_BYTES = 500
 
 
-class Encoded(Struct, frozen=True, gc=False):
+class Encoded(Struct, gc=False):
     """One oplog and its form on the wire."""
 
     oplog: Oplog
-    wire: bytes
+    wire: bytes = b""
+    """Empty until it is wanted (`encode`)."""
 
 
 def encoded(oplog: Oplog) -> Encoded:
-    """`oplog` with its form on the wire, made once for all who get it."""
-    pushed = PushedOplog(oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id)
-    if oplog.details is not None:
-        pushed = _with_details(pushed, oplog.details)
-    return Encoded(oplog, encode_oplog(pushed))
+    """`oplog` with its form on the wire."""
+    return Encoded(oplog, wire_of(oplog))
 
 
-def _with_details(pushed: PushedOplog, details: Details) -> PushedOplog:
+def wire_of(oplog: Oplog) -> bytes:
+    """`oplog` as it stands inside a Push."""
+    details = oplog.details
+    if details is None:
+        return encode_plain_oplog(
+            oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id
+        )
     origin, withdraws = details.origin, details.withdraws
-    return structs.replace(
-        pushed,
-        key=details.key,
-        origin=Origin(origin.target, origin.id) if origin else None,
-        withdraws=Withdrawal([IdRange(*each) for each in withdraws.ids], int(withdraws.reason))
-        if withdraws
-        else None,
+    return encode_oplog(
+        PushedOplog(
+            oplog.id,
+            oplog.published_at_ms,
+            oplog.payload,
+            oplog.message_id,
+            key=details.key,
+            origin=Origin(origin.target, origin.id) if origin else None,
+            withdraws=Withdrawal([IdRange(*each) for each in withdraws.ids], int(withdraws.reason))
+            if withdraws
+            else None,
+        )
     )
 
 
@@ -58,35 +68,42 @@ class Tail:
         self.bytes = 0
 
     def note(self, channel: Channel, oplog: Oplog) -> None:
-        """`oplog` is durable now, and the newest of `channel`. An older one is passed over."""
+        """`oplog` is the newest of `channel`, and durable once its head says so. An older one is
+        passed over."""
         entries = self._channels.get(channel)
-        if entries and oplog.id <= entries[-1].oplog.id:
-            return
-        if entries and oplog.id != entries[-1].oplog.id + 1:
-            # Something between was noted by nobody: what is dense begins anew.
-            self._drop(channel)
-            entries = None
         if entries is None:
             entries = self._channels[channel] = []
         else:
-            self._channels.move_to_end(channel)
-        entry = encoded(oplog)
-        entries.append(entry)
-        self.bytes += _size(entry)
+            newest = entries[-1].oplog.id
+            if oplog.id <= newest:
+                return
+            if oplog.id != newest + 1:
+                # Something between was noted by nobody: what is dense begins anew.
+                self._drop(channel)
+                entries = self._channels[channel] = []
+            else:
+                self._channels.move_to_end(channel)
+        entries.append(Encoded(oplog))
+        self.bytes += 2 * len(oplog.payload) + ENTRY_OVERHEAD_BYTES
         if len(entries) > CHANNEL_OPLOGS_MAX:
             self.bytes -= _size(entries.pop(0))
         while self.bytes > self._bytes_max:
             self._drop(next(iter(self._channels)))
 
     def after(self, channel: Channel, oplog_id: int, last: int) -> list[Encoded] | None:
-        """All of `channel` above `oplog_id` up to `last`, or None when the store must be asked."""
+        """All of `channel` above `oplog_id` up to `last`, which is durable, or None when the store
+        must be asked."""
         entries = self._channels.get(channel)
         if not entries:
             return None
         first = entries[0].oplog.id
         if oplog_id + 1 < first or entries[-1].oplog.id < last:
             return None
-        return entries[oplog_id + 1 - first : last + 1 - first]
+        found = entries[oplog_id + 1 - first : last + 1 - first]
+        for entry in found:
+            if not entry.wire:
+                entry.wire = wire_of(entry.oplog)
+        return found
 
     def forget(self, channel: Channel) -> None:
         """What is here of `channel` is not what the store holds any more."""
@@ -99,4 +116,5 @@ class Tail:
 
 
 def _size(entry: Encoded) -> int:
-    return len(entry.oplog.payload) + len(entry.wire) + ENTRY_OVERHEAD_BYTES
+    # The payload stands in its form on the wire once more.
+    return 2 * len(entry.oplog.payload) + ENTRY_OVERHEAD_BYTES

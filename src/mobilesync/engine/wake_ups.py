@@ -103,13 +103,19 @@ class WakeUps:
 
     # What is noted -----------------------------------------------------------------------
 
-    def appended(self, draft: Draft) -> None:
-        """`draft` is durable. Cheap, and never raises."""
-        app, target = draft.channel.app, draft.channel.target
-        if target == EVERYONE or not self._is_wanted(app):
-            return
-        key = (app, target)
+    def appended(self, drafts: Sequence[Draft]) -> None:
+        """`drafts` are durable. Cheap, and never raises."""
         now_s = self._clock.monotonic_s()
+        app, is_wanted = "", False
+        for draft in drafts:
+            if draft.channel.app != app:
+                app = draft.channel.app
+                is_wanted = self._is_wanted(app)
+            if is_wanted and draft.channel.target != EVERYONE:
+                self._await(draft, now_s)
+
+    def _await(self, draft: Draft, now_s: float) -> None:
+        key = (draft.channel.app, draft.channel.target)
         woken_s = self._woken.get(key)
         if woken_s is not None and now_s < woken_s + self._options.again_after_s:
             return

@@ -15,7 +15,7 @@ import msgspec
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.protocol.errors import ProtocolFault
 from mobilesync.protocol.limits import FRAME_HEADER_BYTES
-from mobilesync.protocol.messages import OPTIONAL_TYPE_MIN, Hello, Id, Message, PushedOplog
+from mobilesync.protocol.messages import OPTIONAL_TYPE_MIN, Hello, Message, Push, PushedOplog
 from mobilesync.protocol.rules import check
 
 _encoder = msgspec.msgpack.Encoder()
@@ -24,17 +24,8 @@ _any_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _type_decoder = msgspec.msgpack.Decoder(int)
 _header = struct.Struct(">I")
 _KNOWN_TYPES = frozenset(kind.__struct_config__.tag for kind in get_args(Message))
+_PUSH_TYPE = Push.__struct_config__.tag
 _ATTRIBUTES_INDEX = Hello.__struct_fields__.index("attributes") + 1
-
-
-class _EncodedPush(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """A Push whose oplogs are already encoded: each oplog is encoded once, whoever gets it."""
-
-    biz: str
-    target: str
-    after: Id
-    upto: Id
-    oplogs: list[msgspec.Raw]
 
 
 def encode(message: Message) -> bytes:
@@ -50,13 +41,21 @@ def encode_oplog(oplog: PushedOplog) -> bytes:
     """
     if oplog.key or oplog.origin is not None or oplog.withdraws is not None:
         return _encoder.encode(oplog)
-    return _encoder.encode((oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id))
+    return encode_plain_oplog(oplog.id, oplog.published_at_ms, oplog.payload, oplog.message_id)
+
+
+def encode_plain_oplog(
+    oplog_id: int, published_at_ms: int, payload: bytes, message_id: str
+) -> bytes:
+    """As `encode_oplog`, for one that has nothing in the last fields."""
+    return _encoder.encode((oplog_id, published_at_ms, payload, message_id))
 
 
 def encode_push(biz: str, target: str, after: int, upto: int, oplogs: Sequence[bytes]) -> bytes:
     """The whole frame of a Push whose oplogs were encoded by `encode_oplog` before."""
-    raws = [msgspec.Raw(oplog) for oplog in oplogs]
-    body = _encoder.encode(_EncodedPush(biz, target, after, upto, raws))
+    # An array of arrays that are encoded already, as msgspec would encode a Push.
+    push = (_PUSH_TYPE, biz, target, after, upto, [msgspec.Raw(oplog) for oplog in oplogs])
+    body = _encoder.encode(push)
     return _header.pack(len(body)) + body
 
 

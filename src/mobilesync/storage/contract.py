@@ -101,7 +101,8 @@ class Store(Protocol):
         kept in the same commit: both, or neither; also when all drafts are duplicates.
 
         A draft whose message id is already in its channel is not stored again: the answer is the
-        first one's id, marked as duplicate, and that one is durable too.
+        first one's id, marked as duplicate, and that one is durable too. One whose
+        message id was made (`is_made`) is no duplicate, and is not looked for.
         Cancelling the caller does not undo it.
 
         Raises Overloaded when too much waits already, StoreUnavailable when the store takes no

@@ -17,7 +17,7 @@ import msgspec
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import InvalidRequest, OutcomeUnknown, Overloaded, StoreUnavailable
-from mobilesync.domain.oplog import Appended, Draft, Oplog
+from mobilesync.domain.oplog import Appended, Draft, Oplog, whole_message_id
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint
 from mobilesync.storage.contract import (
     Also,
@@ -112,7 +112,8 @@ class MemoryStore:
             head = self.disk.heads.get(channel)
             durable = head.last if head else 0
             last = lasts.get(channel) or self._assigned.get(channel, durable)
-            oplog_id = given[key] = lasts[channel] = last + 1
+            oplog_id = lasts[channel] = last + 1
+            given[channel, whole_message_id(draft, oplog_id)] = oplog_id
             fresh.append((draft, oplog_id, durable))
             answers.append(Appended(oplog_id))
         documents = also(answers) if also is not None else ()
@@ -268,7 +269,8 @@ class MemoryStore:
         self._commits += 1
         for waiting in group:
             for draft, oplog_id, _ in waiting.drafts:
-                self._assigned_ids.pop((draft.channel, draft.message_id), None)
+                place = (draft.channel, whole_message_id(draft, oplog_id))
+                self._assigned_ids.pop(place, None)
                 if self._assigned.get(draft.channel) == oplog_id:
                     del self._assigned[draft.channel]
             self._queued_bytes -= waiting.bytes

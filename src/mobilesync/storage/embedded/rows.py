@@ -48,13 +48,14 @@ decode_point = msgspec.msgpack.Decoder(SyncPoint).decode
 decode_step = msgspec.msgpack.Decoder(StepRow).decode
 
 
-def encode_oplog(oplog: Draft | Oplog) -> bytes:
-    """The row of an oplog, or of the one that a draft becomes; its id is in the key."""
+def encode_oplog(oplog: Draft | Oplog, message_id: str = "") -> bytes:
+    """The row of an oplog, or of the one that a draft becomes; its id is in the key. `message_id`
+    is the whole one, for a draft that has but the beginning."""
     return _encode(
         (
             oplog.expires_at_ms,
             oplog.expires_by_retention,
-            oplog.message_id,
+            message_id or oplog.message_id,
             oplog.details,
             oplog.published_at_ms,
             oplog.conditions,

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import Appended, Draft, Oplog
+from mobilesync.domain.oplog import Appended, Draft, Oplog, whole_message_id
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint
 from mobilesync.storage.contract import (
     Also,
@@ -89,7 +89,10 @@ class EmbeddedStore:
         self._committer.check_writable()
         # All that can fail comes before anything is put into the group.
         plan = self._ids.plan(drafts)
-        oplog_rows = [rows.encode_oplog(draft) for draft, _ in plan.fresh]
+        oplog_rows = [
+            rows.encode_oplog(draft, whole_message_id(draft, oplog_id))
+            for draft, oplog_id in plan.fresh
+        ]
         detailed = [each for each in plan.fresh if each[0].details is not None]
         coalescing_keys = [key for each in detailed if (key := _coalescing_key(*each))]
         rewrites = self._withdrawals.plan(detailed)
@@ -118,7 +121,8 @@ class EmbeddedStore:
         ):
             place = keys.id_bytes(oplog_id)
             put(prefix + place, row, in_oplogs)
-            put(message_key, place, in_message_ids)
+            if message_key:
+                put(message_key, place, in_message_ids)
             give(group, draft.channel, message_key, oplog_id)
         for key in coalescing_keys:
             put(key, b"", self._tables.in_keys)
@@ -128,6 +132,8 @@ class EmbeddedStore:
         self._withdrawals.settle(group)
 
     async def heads(self, app: str, targets: Sequence[str]) -> dict[Channel, Head]:
+        if len(targets) == 1:
+            return dict(self._heads.of_target(app, targets[0]))
         found: dict[Channel, Head] = {}
         for target in targets:
             found.update(self._heads.of_target(app, target))

@@ -17,6 +17,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.oplog import made_for
 from mobilesync.storage.contract import TrimReport
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.commit import Committer
@@ -135,8 +136,9 @@ class Trimmer:
         else:
             begin, end = prefix + keys.id_bytes(first), prefix + keys.id_bytes(trimmed + 1)
             group.batch.delete_range(begin, end, tables.in_oplogs)
-        for _, ending in ended:
-            group.batch.delete(prefix + ending.message_id.encode(), tables.in_message_ids)
+        for oplog_id, ending in ended:
+            if made_for(ending.message_id) != oplog_id:
+                group.batch.delete(prefix + ending.message_id.encode(), tables.in_message_ids)
         for oplog_id, ending in ended:
             if ending.details is not None and ending.details.key:
                 key = keys.coalescing_prefix(channel, ending.details.key) + keys.id_bytes(oplog_id)

@@ -13,6 +13,7 @@ import msgspec
 from rocksdict import Rdict
 
 from mobilesync.domain.errors import StoreFolderRefused, StoreUnavailable
+from mobilesync.domain.oplog import made_for
 from mobilesync.domain.sync_point import Head
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.folder import FolderLock, read_marker
@@ -144,7 +145,7 @@ class _Verification:
             self._found.fault(f"oplogs: {_name(prefix)}: oplog {oplog_id} is not in its head")
         message_key = prefix + oplog.message_id.encode()
         stored = self._tables.get(self._tables.message_ids, message_key)
-        if stored != keys.id_bytes(oplog_id):
+        if stored != keys.id_bytes(oplog_id) and made_for(oplog.message_id) != oplog_id:
             self._found.fault(f"message_ids: {_name(prefix)}: lacks the one of oplog {oplog_id}")
         if oplog.key:
             place = keys.coalescing_prefix(keys.channel_of(prefix), oplog.key)
