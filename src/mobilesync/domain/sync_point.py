@@ -12,7 +12,7 @@ Invariants:
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.reasons import OFFERED_AGAIN
@@ -156,19 +156,27 @@ def is_step(old: SyncPoint | None, new: SyncPoint) -> bool:
     """Whether the journal tells of the move from `old` to `new`; else only the point changes."""
     if old is None:
         return True
-    was = (old.epoch, old.restarts, old.received, old.processed, old.sent)
-    return was != (new.epoch, new.restarts, new.received, new.processed, new.sent)
+    return (
+        new.received != old.received
+        or new.processed != old.processed
+        or new.sent != old.sent
+        or new.epoch != old.epoch
+        or new.restarts != old.restarts
+    )
 
 
 def step_to(old: SyncPoint | None, point: SyncPoint, advance: Advance) -> Advance:
     """The step that `advance` is when it brings the point from `old` to `point`."""
-    return structs.replace(
-        advance,
-        received=point.received,
-        processed=point.processed,
-        sent=point.sent,
-        waits=-1,
-        restarts=False,
+    return Advance(
+        advance.channel,
+        advance.device,
+        advance.epoch,
+        point.received,
+        point.processed,
+        advance.at_ms,
+        point.sent,
+        advance.sends,
+        advance.skips,
         lap=point.restarts,
         before=_before(old, point, advance),
     )

@@ -19,7 +19,7 @@ from mobilesync.domain.reasons import Reason
 from mobilesync.domain.sync_point import Advance, Sent, Skip, user_owner
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.metrics import Metrics
-from mobilesync.engine.window import Cursor, Window
+from mobilesync.engine.window import Cursor, UnderWay, Window
 from mobilesync.protocol.codes import CloseCode
 from mobilesync.protocol.errors import ProtocolFault
 from mobilesync.protocol.messages import Ack
@@ -80,6 +80,7 @@ def take_ack(session: Acking, ack: Ack) -> list[Progress]:
     """
     house = session.house
     now_ms = house.clock.wall_ms()
+    epoch = house.store.lineage[-1]
     house.metrics.acks += 1
     advances: list[Advance] = []
     progress: list[Progress] = []
@@ -92,21 +93,42 @@ def take_ack(session: Acking, ack: Ack) -> list[Progress]:
             raise ProtocolFault(CloseCode.INVALID_FIELD, "an ack of what was never pushed")
         assert acked.processed <= acked.received, "the protocol's rules let no other in"
         before, processed_before = cursor.received, cursor.processed
-        sends: list[Sent] = []
-        for under_way in session.window.ack(cursor, acked.received):
+        answered = session.window.ack(cursor, acked.received)
+        if answered:
             session.progress_at_s = session.last_heard_s
-            latency_s = max(0, now_ms - under_way.published_at_ms) / 1000
-            house.metrics.publish_to_ack_s.observe(latency_s, under_way.count)
-            sends.append(Sent(under_way.upto, under_way.sent_at_ms))
-        skips = cursor.covered(cursor.received)
+            _observe(house.metrics, answered, now_ms)
+        sends = tuple([Sent(each.upto, each.sent_at_ms) for each in answered])
+        received = cursor.received
+        skips = cursor.covered(received) if cursor.skips is not None else ()
         passed = cursor.process(acked.processed)
-        place = (house.store.lineage[-1], cursor.received, cursor.processed, now_ms)
-        proof = (cursor.told, tuple(sends), skips, acked.waits)
-        advances.append(Advance(channel, session.device, *place, *proof))
-        moved = (before, cursor.received, processed_before, cursor.processed)
-        progress.append(Progress(channel, *moved, skips, passed, cursor.lap))
+        processed = cursor.processed
+        advances.append(
+            Advance(
+                channel,
+                session.device,
+                epoch,
+                received,
+                processed,
+                now_ms,
+                cursor.told,
+                sends,
+                skips,
+                acked.waits,
+            )
+        )
+        progress.append(
+            Progress(
+                channel, before, received, processed_before, processed, skips, passed, cursor.lap
+            )
+        )
     _advance(session, advances)
     return progress
+
+
+def _observe(metrics: Metrics, answered: Sequence[UnderWay], now_ms: int) -> None:
+    for under_way in answered:
+        latency_s = max(0, now_ms - under_way.published_at_ms) / 1000
+        metrics.publish_to_ack_s.observe(latency_s, under_way.count)
 
 
 def note_sends(session: Acking) -> None:
@@ -124,7 +146,8 @@ def note_sends(session: Acking) -> None:
 
 def _advance(session: Acking, advances: Sequence[Advance]) -> None:
     """Move the device's points, and those that the user's devices share."""
-    session.house.store.advance([*advances, *shared_steps(session, advances)])
+    shared = shared_steps(session, advances)
+    session.house.store.advance([*advances, *shared] if shared else advances)
 
 
 def shared_steps(session: Acking, advances: Sequence[Advance]) -> list[Advance]:
@@ -134,7 +157,9 @@ def shared_steps(session: Acking, advances: Sequence[Advance]) -> list[Advance]:
     for advance in advances:
         channel = advance.channel
         config = configs.find(session.app, channel.biz)
-        if config is not None and config.has_user_points and is_user_target(channel.target):
+        if config is None or config.multi_device:
+            continue
+        if is_user_target(channel.target):
             # What the user has from another device was not missed by the user.
             skips = tuple(each for each in advance.skips if each.reason != Reason.ELSEWHERE)
             owner = user_owner(session.user)

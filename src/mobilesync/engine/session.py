@@ -338,9 +338,10 @@ class Session:
             raise ProtocolFault(CloseCode.RATE_LIMITED)
 
     def _take(self, message: m.Message) -> None:
+        if type(message) is m.Ack:
+            self._progress(take_ack(self, message))
+            return
         match message:
-            case m.Ack():
-                self._progress(take_ack(self, message))
             case m.Ping():
                 self._check_reading()
                 self.next_beat_s = message.next_beat_s

@@ -6,8 +6,6 @@ Invariants (checked where they could break):
 - a session's window equals the sum of its cursors' pushes under way.
 """
 
-from collections import deque
-
 from msgspec import Struct
 
 from mobilesync.domain.reasons import OFFERED_AGAIN
@@ -56,7 +54,9 @@ class Cursor:
         self.refused: set[int] | None = None
         """What this session has passed over for a reason that a change of the device, or of its
         user, may undo."""
-        self.pushes: deque[UnderWay] | None = None
+        self.pushes: list[UnderWay] | None = None
+        """Under way, oldest first: a few, as the window allows, so a list, which takes less room
+        than a deque."""
         self.skips: list[Skip] | None = None
         """What was passed over above `received`, ascending: it goes into the journal with the ack
         that covers it."""
@@ -104,7 +104,9 @@ class Cursor:
 
     def process(self, processed: int) -> tuple[Skip, ...]:
         """The device has processed all up to `processed`; answer what of it was passed over."""
-        before, self.processed = self.processed, max(self.processed, processed)
+        before = self.processed
+        if processed > before:
+            self.processed = processed
         if self.passed is None:
             return ()
         upto = self.processed
@@ -132,27 +134,34 @@ class Window:
 
     def push(self, cursor: Cursor, under_way: UnderWay) -> None:
         """Take note of a Push of `cursor`'s channel."""
-        assert under_way.upto > cursor.told
-        cursor.told = under_way.upto
-        cursor.read = max(cursor.read, under_way.upto)
+        upto = under_way.upto
+        assert upto > cursor.told
+        cursor.told = upto
+        if upto > cursor.read:
+            cursor.read = upto
         if cursor.pushes is None:
-            cursor.pushes = deque()
-        cursor.pushes.append(under_way)
+            cursor.pushes = [under_way]
+        else:
+            cursor.pushes.append(under_way)
         self.bytes += under_way.bytes
         self.count += under_way.count
 
     def ack(self, cursor: Cursor, received: int) -> list[UnderWay]:
         """Take note of an ack, and say which pushes it answers."""
         assert received <= cursor.told
-        cursor.received = max(cursor.received, received)
+        if received > cursor.received:
+            cursor.received = received
+        pushes = cursor.pushes
         answered: list[UnderWay] = []
-        while cursor.pushes and cursor.pushes[0].upto <= received:
-            under_way = cursor.pushes.popleft()
+        if pushes is not None:
+            if pushes[-1].upto <= received:
+                answered, cursor.pushes = pushes, None
+            else:
+                answered = [each for each in pushes if each.upto <= received]
+                del pushes[: len(answered)]
+        for under_way in answered:
             self.bytes -= under_way.bytes
             self.count -= under_way.count
-            answered.append(under_way)
-        if not cursor.pushes:
-            cursor.pushes = None
         assert self.bytes >= 0
         assert self.count >= 0
         return answered

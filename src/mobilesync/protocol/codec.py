@@ -119,6 +119,16 @@ class FrameReader:
         """How many bytes of an unfinished frame are held."""
         return len(self._buffer)
 
+    def alone(self, data: bytes) -> bytes | None:
+        """The body, when `data` is one whole frame and nothing was held: as most often, and at a
+        third of the cost of `receive`, which is to be called when this is None."""
+        if self._buffer or len(data) <= FRAME_HEADER_BYTES:
+            return None
+        (length,) = _header.unpack_from(data)
+        if length != len(data) - FRAME_HEADER_BYTES or length > self._body_bytes_max:
+            return None
+        return data[FRAME_HEADER_BYTES:]
+
     def receive(self, data: bytes) -> Iterator[bytes]:
         """The bodies that are complete now, in order; whoever stops early reads no further.
 

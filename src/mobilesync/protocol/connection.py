@@ -49,6 +49,14 @@ class Connection:
             return []
         messages: list[Message] = []
         try:
+            alone = self._reader.alone(data)
+            if alone is not None:
+                message = decode(alone)
+                if message is None:
+                    return messages
+                self.state = self._after(self.role.other, message, ProtocolFault)
+                messages.append(message)
+                return messages
             for body in self._reader.receive(data):
                 message = decode(body)
                 if message is None:

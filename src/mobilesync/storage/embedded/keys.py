@@ -105,7 +105,7 @@ _STEP = struct.Struct(">IIQQQ")
 STEP_BYTES = _STEP.size
 
 
-def step_key(prefix: bytes, step: Step) -> bytes:
+def step_key(prefix: bytes, step: Step | tuple[int, int, int, int, int]) -> bytes:
     """A step's key: steps of one device sort in the order in which they were made."""
     return prefix + _STEP.pack(*step)
 

@@ -21,8 +21,19 @@ from mobilesync.storage.embedded.tables import Tables
 
 _Device = tuple[str, str]
 
-RECENT_MAX = 10_000
-"""Points that are kept decoded: of devices that ack again and again."""
+RECENT_MAX = 50_000
+"""Points that are kept decoded, at about half a KB each: of devices that ack again and again."""
+
+
+class _Known:
+    """The newest of one device's points in a channel, and where the tables keep it."""
+
+    __slots__ = ("journal_prefix", "key", "point")
+
+    def __init__(self, channel: Channel, device: str, point: SyncPoint | None) -> None:
+        self.point = point
+        self.key = keys.point_key(channel.app, device, channel)
+        self.journal_prefix = keys.journal_prefix(channel, device)
 
 
 class Points:
@@ -33,10 +44,10 @@ class Points:
         self._lineage = lineage
         self._eras = {epoch: era for era, epoch in enumerate(lineage)}
         self._waiting_max = waiting_max
-        self._waiting: list[Advance] = []
-        self._moved: dict[_Device, dict[Channel, SyncPoint]] = {}
+        self._waiting: list[tuple[Advance, _Known]] = []
+        self._moved: dict[_Device, dict[Channel, _Known]] = {}
         self._count = 0
-        self._recent: dict[tuple[str, Channel], SyncPoint] = {}
+        self._recent: dict[tuple[str, Channel], _Known] = {}
         """The newest of some points, by device and channel, waiting or stored."""
         self._in_flight: set[bytes] = set()
         """Keys of the steps that are written, but not durable yet."""
@@ -50,18 +61,21 @@ class Points:
         if max(len(self._waiting), self._count) >= self._waiting_max:
             return
         channel, device = advance.channel, advance.device
-        old = self._of(channel, device)
+        known = self._recent.get((device, channel)) or self._look_up(channel, device)
+        old = known.point
         point = advanced(old, advance, self._eras)
         if point is None:
             return
-        moved = self._moved.setdefault((channel.app, device), {})
-        self._count += channel not in moved
-        moved[channel] = point
-        if len(self._recent) >= RECENT_MAX:
-            self._recent.clear()
-        self._recent[device, channel] = point
+        known.point = point
+        owner = (channel.app, device)
+        moved = self._moved.get(owner)
+        if moved is None:
+            moved = self._moved[owner] = {}
+        if channel not in moved:
+            self._count += 1
+            moved[channel] = known
         if is_step(old, point):
-            self._waiting.append(step_to(old, point, advance))
+            self._waiting.append((step_to(old, point, advance), known))
 
     def of_device(self, app: str, device: str) -> dict[Channel, SyncPoint]:
         """All points of a device, with the steps that wait."""
@@ -71,7 +85,9 @@ class Points:
             keys.point_channel(app, key): rows.decode_point(data)
             for key, data in tables.scan(tables.points, prefix, keys.after_prefix(prefix))
         }
-        found.update(self._moved.get((app, device), {}))
+        for channel, known in self._moved.get((app, device), {}).items():
+            assert known.point is not None, "it has moved"
+            found[channel] = known.point
         return found
 
     def journal(self, channel: Channel, device: str, after: int, count_max: int) -> list[Advance]:
@@ -112,17 +128,16 @@ class Points:
     def write(self, batch: WriteBatch) -> None:
         """Move all that waits into `batch`, which is written next."""
         tables = self._tables
-        for (app, device), moved in self._moved.items():
-            for channel, point in moved.items():
-                key = keys.point_key(app, device, channel)
-                batch.put(key, rows.encode(point), tables.in_points)
-        for step in self._waiting:
-            prefix = keys.journal_prefix(step.channel, step.device)
-            place = keys.Step(
-                step.lap, self._eras[step.epoch], step.received, step.processed, step.sent
-            )
-            key = keys.step_key(prefix, place)
-            batch.put(key, rows.encode_step(step), tables.in_journal)
+        put, in_points, in_journal = batch.put, tables.in_points, tables.in_journal
+        for moved in self._moved.values():
+            for known in moved.values():
+                assert known.point is not None, "it has moved"
+                put(known.key, rows.encode(known.point), in_points)
+        for step, known in self._waiting:
+            era = self._eras[step.epoch]
+            place = (step.lap, era, step.received, step.processed, step.sent)
+            key = keys.step_key(known.journal_prefix, place)
+            put(key, rows.encode_step(step), in_journal)
             self._in_flight.add(key)
         self._board()
 
@@ -141,16 +156,17 @@ class Points:
         self._moved = {}
         self._count = 0
 
-    def _of(self, channel: Channel, device: str) -> SyncPoint | None:
-        recent = self._recent.get((device, channel))
-        if recent is not None:
-            return recent
+    def _look_up(self, channel: Channel, device: str) -> _Known:
         moved = self._moved.get((channel.app, device))
-        if moved is not None and channel in moved:
-            return moved[channel]
-        tables = self._tables
-        data = tables.get(tables.points, keys.point_key(channel.app, device, channel))
-        return None if data is None else rows.decode_point(data)
+        known = moved.get(channel) if moved is not None else None
+        if known is None:
+            tables = self._tables
+            data = tables.get(tables.points, keys.point_key(channel.app, device, channel))
+            known = _Known(channel, device, None if data is None else rows.decode_point(data))
+        if len(self._recent) >= RECENT_MAX:
+            self._recent.clear()
+        self._recent[device, channel] = known
+        return known
 
 
 def _read(channel: Channel, device: str, epoch: int, step: keys.Step, row: rows.StepRow) -> Advance:
