@@ -35,7 +35,7 @@ from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.clock import SystemClock
 from mobilesync.engine.options import ServiceOptions, SessionOptions
-from mobilesync.engine.publisher import Publication
+from mobilesync.engine.publication import Publication
 from mobilesync.engine.service import Service
 from mobilesync.engine.session import Session
 from mobilesync.engine.tokens import Identity

@@ -19,7 +19,7 @@ from mobilesync.domain.errors import (
     UnknownApp,
 )
 from mobilesync.domain.errors import OutcomeUnknown as Unknown
-from mobilesync.engine.publisher import InvalidBatch
+from mobilesync.engine.publication import InvalidBatch
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.clock import SystemClock
 from mobilesync.engine.devices import KnownDevice
 from mobilesync.engine.forecast import Forecast, Sample
-from mobilesync.engine.publisher import Publication
+from mobilesync.engine.publication import Publication
 from mobilesync.engine.service import Service
 from mobilesync.storage.embedded.opening import open_embedded
 from tests.engine.device import Device

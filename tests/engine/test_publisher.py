@@ -17,7 +17,7 @@ from mobilesync.domain.errors import (
     UnknownBiz,
 )
 from mobilesync.engine.options import PublisherLimits
-from mobilesync.engine.publisher import InvalidBatch, Publication
+from mobilesync.engine.publication import InvalidBatch, Publication
 from mobilesync.engine.slices import SLICE
 from mobilesync.protocol import messages as m
 from tests.engine.world import APP, Gate, World, options, passes, settle, simulated

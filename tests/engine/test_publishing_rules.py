@@ -8,7 +8,7 @@ from msgspec.structs import replace as replace_
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import OutcomeUnknown, Overloaded
-from mobilesync.engine.publisher import InvalidBatch, Publication
+from mobilesync.engine.publication import InvalidBatch, Publication
 from mobilesync.protocol import messages as m
 from tests.engine.device import Device
 from tests.engine.world import APP, World, passes, settle, simulated

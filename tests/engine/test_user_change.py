@@ -2,7 +2,7 @@
 
 import pytest
 
-from mobilesync.engine.publisher import Publication
+from mobilesync.engine.publication import Publication
 from mobilesync.engine.session import COMMANDS_MAX
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode

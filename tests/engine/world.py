@@ -21,7 +21,7 @@ from mobilesync.engine.apps import App, Apps, SecretKey, UserCallback
 from mobilesync.engine.courier import Courier
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.options import PublisherLimits, ServiceOptions, SessionOptions
-from mobilesync.engine.publisher import Publication, Published
+from mobilesync.engine.publication import Publication, Published
 from mobilesync.engine.push_gateway import PushGateway
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Identity

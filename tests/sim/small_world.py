@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from mobilesync.engine.publisher import Publication
+from mobilesync.engine.publication import Publication
 from mobilesync.sim import run, world
 from mobilesync.sim.bizzes import draw_bizzes
 from mobilesync.sim.chronicle import Chronicle

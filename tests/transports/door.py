@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from mobilesync.engine.apps import App, Apps, SecretKey
 from mobilesync.engine.clock import SystemClock
 from mobilesync.engine.options import ServiceOptions, SessionOptions
-from mobilesync.engine.publisher import Publication
+from mobilesync.engine.publication import Publication
 from mobilesync.engine.service import Service
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.connection import Connection

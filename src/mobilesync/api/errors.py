@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from mobilesync.domain.config_change import InvalidConfigs
 from mobilesync.domain.errors import InvalidRequest, MobilesyncError, OutcomeUnknown, Refused
-from mobilesync.engine.publisher import InvalidBatch
+from mobilesync.engine.publication import InvalidBatch
 
 ITEMS_MAX = 100
 """Errors of items in one answer: enough to mend a batch, and never larger than the batch."""

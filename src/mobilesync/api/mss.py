@@ -23,7 +23,7 @@ from mobilesync.api.strict_json import JsonBody, invalid
 from mobilesync.domain.channel import EVERYONE, device_target, user_target
 from mobilesync.domain.conditions import USER_NUMBER_MAX
 from mobilesync.domain.errors import InvalidRequest, TooLarge
-from mobilesync.engine.publisher import InvalidBatch, Publication
+from mobilesync.engine.publication import InvalidBatch, Publication
 from mobilesync.protocol.limits import ID_MAX
 
 SECONDS_BELOW = 100_000_000_000

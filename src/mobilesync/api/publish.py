@@ -20,7 +20,7 @@ from mobilesync.api.strict_json import JsonBody, split_list
 from mobilesync.domain.conditions import USER_NUMBER_MAX
 from mobilesync.domain.errors import InvalidRequest, TooLarge
 from mobilesync.engine.options import BATCH_ITEMS_CEILING
-from mobilesync.engine.publisher import InvalidBatch, Publication, Published
+from mobilesync.engine.publication import InvalidBatch, Publication, Published
 from mobilesync.protocol.limits import ID_MAX
 
 Code = Literal["OK", "DUPLICATED_BIZ_ID", "SCHEDULED"]

@@ -1,17 +1,12 @@
 """The oplog: one stored change, and the draft that it is before it has an id."""
 
-import re
 from enum import IntEnum
 
 from msgspec import Struct, structs
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Conditions
-
-
-RESERVED = "mobilesync:"
-"""What message ids that the service itself makes begin with; publishers may not use it."""
-_MADE = re.compile(RESERVED + r"[0-9a-f]+-([0-9a-f]{1,14})")
+from mobilesync.domain.message_id import whole_message_id
 
 
 class WithdrawalReason(IntEnum):
@@ -71,7 +66,7 @@ class Draft(Struct, frozen=True, gc=False):
     channel: Channel
     payload: bytes
     message_id: str
-    """For a publisher that gave none, the beginning of one (`made_message_id`)."""
+    """For a publisher that gave none, the beginning of one (message_id.py)."""
     published_at_ms: int
     expires_at_ms: int
     """When it ends: by its own validity, or by the biz's retention, whichever comes first."""
@@ -112,38 +107,12 @@ class Appended(Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-def made_message_id(series: str, number: int) -> str:
-    """The beginning of a message id for a draft whose publisher gave none; the oplog id ends it
-    (`whole_message_id`). `series` is hexadecimal, and nobody else's.
-
-    So no other oplog has it, and it tells where its oplog is: a store needs no index for it.
-    """
-    return f"{RESERVED}{series}{number:08x}-"
-
-
-def is_made(message_id: str) -> bool:
-    """Whether it is the beginning of a made one."""
-    return message_id.endswith("-") and message_id.startswith(RESERVED)
-
-
-def whole_message_id(draft: Draft, oplog_id: int) -> str:
-    """The message id of the oplog that `draft` becomes under `oplog_id`."""
-    message_id = draft.message_id
-    return f"{message_id}{oplog_id:x}" if is_made(message_id) else message_id
-
-
-def made_for(message_id: str) -> int:
-    """The id of the oplog for which `message_id` was made; 0 when it was given by a publisher."""
-    found = _MADE.fullmatch(message_id)
-    return int(found[1], 16) if found else 0
-
-
 def oplog_of(draft: Draft, oplog_id: int) -> Oplog:
     """The oplog that `draft` becomes under `oplog_id`."""
     return Oplog(
         oplog_id,
         draft.payload,
-        whole_message_id(draft, oplog_id),
+        whole_message_id(draft.message_id, oplog_id),
         draft.published_at_ms,
         draft.expires_at_ms,
         draft.expires_by_retention,

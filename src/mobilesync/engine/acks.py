@@ -9,9 +9,9 @@ Not here: what others make of it (`Progress` is for them), when to push again (s
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
@@ -26,7 +26,7 @@ from mobilesync.protocol.messages import Ack
 from mobilesync.storage.contract import Store
 
 
-class Progress(Struct, frozen=True):
+class Progress(NamedTuple):
     """How an ack has moved a device's sync point in a channel."""
 
     channel: Channel

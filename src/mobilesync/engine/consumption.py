@@ -17,8 +17,8 @@ from msgspec import json
 from mobilesync.domain.channel import Channel, is_user_target
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import MobilesyncError
+from mobilesync.domain.message_id import RESERVED
 from mobilesync.domain.oplog import (
-    RESERVED,
     Appended,
     Details,
     Draft,

@@ -18,7 +18,8 @@ from mobilesync.domain.oplog import Oplog, withdrawn_oplog
 from mobilesync.domain.reasons import Reason
 from mobilesync.domain.rules import Look, Viewer, is_plain, refusal
 from mobilesync.domain.sync_point import Skip
-from mobilesync.engine.tail import Encoded, Tail, encoded
+from mobilesync.engine.encoded import Encoded, encoded
+from mobilesync.engine.tail import Tail
 from mobilesync.protocol.codec import encode_push
 from mobilesync.storage.contract import Store
 

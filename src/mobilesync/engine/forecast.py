@@ -26,7 +26,8 @@ from mobilesync.domain.rules import Look, Viewer, refusal, withheld
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.configs import SyncConfigs
 from mobilesync.engine.devices import KnownDevice
-from mobilesync.engine.publisher import Checked, Publication, Publisher
+from mobilesync.engine.publication import Checked, Publication
+from mobilesync.engine.publisher import Publisher
 from mobilesync.engine.receivers import Receivers
 from mobilesync.engine.scheduler import Scheduler
 from mobilesync.engine.session import Session

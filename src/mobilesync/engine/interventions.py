@@ -22,15 +22,8 @@ from mobilesync.domain.channel import (
 )
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.errors import InvalidRequest, NotFound
-from mobilesync.domain.oplog import (
-    RESERVED,
-    Appended,
-    Details,
-    Draft,
-    Oplog,
-    Withdrawal,
-    WithdrawalReason,
-)
+from mobilesync.domain.message_id import RESERVED
+from mobilesync.domain.oplog import Appended, Details, Draft, Oplog, Withdrawal, WithdrawalReason
 from mobilesync.domain.sync_config import RETENTION_S_MAX
 from mobilesync.domain.sync_point import Advance, Head, user_owner
 from mobilesync.engine.configs import SyncConfigs

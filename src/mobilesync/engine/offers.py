@@ -25,7 +25,8 @@ from mobilesync.domain.channel import Channel, device_target, is_user_target, us
 from mobilesync.domain.clock import Clock
 from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.errors import OutcomeUnknown, Refused
-from mobilesync.domain.oplog import RESERVED, Appended, Details, Draft, Oplog, Origin
+from mobilesync.domain.message_id import RESERVED
+from mobilesync.domain.oplog import Appended, Details, Draft, Oplog, Origin
 from mobilesync.domain.reasons import OFFERED_AGAIN, Reason
 from mobilesync.domain.rules import Viewer
 from mobilesync.domain.sync_point import Advance, Head, Skip, SyncPoint, user_owner

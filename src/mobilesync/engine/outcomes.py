@@ -21,7 +21,8 @@ from msgspec import Struct, json, structs
 
 from mobilesync.domain.channel import EVERYONE, Channel
 from mobilesync.domain.errors import InvalidRequest, NotFound, Overloaded
-from mobilesync.domain.oplog import Appended, Draft, whole_message_id
+from mobilesync.domain.message_id import whole_message_id
+from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.engine.acks import Progress, given_ids
 from mobilesync.engine.happenings import Listener
 from mobilesync.engine.session import Session
@@ -163,7 +164,7 @@ class Outcomes:
             if answer.duplicate or not self._is_awaited(draft):
                 continue
             callback = draft.details.callback if draft.details is not None else ""
-            message_id = whole_message_id(draft, answer.id)
+            message_id = whole_message_id(draft.message_id, answer.id)
             yield Awaited(draft.channel, answer.id, message_id, draft.expires_at_ms, callback)
 
     def _keep(self, awaited: Awaited) -> None:

@@ -13,10 +13,8 @@ Invariants:
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-
-from msgspec import Struct, field
 
 from mobilesync.domain.channel import EVERYONE, Channel, is_user_target, parse_target
 from mobilesync.domain.clock import Clock
@@ -31,16 +29,9 @@ from mobilesync.domain.errors import (
     TooLarge,
     WrongTarget,
 )
+from mobilesync.domain.message_id import RESERVED, made_message_id, whole_message_id
 from mobilesync.domain.names import check_app, check_biz, check_key, check_message_id
-from mobilesync.domain.oplog import (
-    RESERVED,
-    Appended,
-    Details,
-    Draft,
-    made_message_id,
-    oplog_of,
-    whole_message_id,
-)
+from mobilesync.domain.oplog import Appended, Details, Draft, oplog_of
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import Apps
 from mobilesync.engine.configs import SyncConfigs
@@ -48,6 +39,7 @@ from mobilesync.engine.feed import Feed
 from mobilesync.engine.metrics import Metrics
 from mobilesync.engine.options import PublisherLimits
 from mobilesync.engine.outcomes import Outcomes
+from mobilesync.engine.publication import Checked, InvalidBatch, Publication, Published
 from mobilesync.engine.rate import TokenBucket
 from mobilesync.engine.scheduled import Scheduled
 from mobilesync.engine.scheduler import AHEAD_MS_MAX, DAY_MS, Scheduler
@@ -59,76 +51,6 @@ from mobilesync.storage.contract import Document, Store
 
 CHANNELS_KEPT = 50_000
 """Channels that are checked once, at about 300 bytes each."""
-
-
-class Publication(Struct, frozen=True, kw_only=True):
-    """One item of a publish call, as the business wrote it: not checked yet."""
-
-    biz: str
-    target: str
-    """`user:<id>`, `device:<id>` or `everyone`."""
-    payload: bytes
-    message_id: str = ""
-    """Makes a repeated publish harmless. Empty: the service makes one."""
-    valid_from_ms: int | None = None
-    """When it is to be appended, if that is in the future: until then it is scheduled."""
-    valid_until_ms: int | None = None
-    """When it ends; at the latest with the biz's retention."""
-    os: tuple[str, ...] = ()
-    app_version_min: str = ""
-    app_version_max: str = ""
-    users: tuple[str, ...] = ()
-    user_number_min: int = 0
-    user_number_max: int = 0
-    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Custom attributes, with the values that are admitted."""
-    rollout_percent: float = 100.0
-    rollout_salt: str = ""
-    """Empty: the biz. Oplogs of one salt go to the same share of the devices."""
-    key: str = ""
-    """It replaces older oplogs of its key, for devices that have not got them."""
-    callback: str = ""
-    """The webhook that is told what became of it."""
-
-
-class Published(Struct, frozen=True):
-    """The answer for one item. It is durable."""
-
-    id: int
-    """The oplog id; 0 for a notice, which has none, and while it is scheduled."""
-    message_id: str
-    duplicate: bool = False
-    """The message id was in the channel already: `id` is the first one's (G8)."""
-    scheduled: bool = False
-    """It is kept, and appended when it is due."""
-
-
-class Checked(Struct, frozen=True):
-    """One item of a call that may be carried out."""
-
-    draft: Draft
-    due_ms: int
-    """When it is to be appended; 0 for now."""
-    is_notice: bool
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is to be appended now."""
-        return not self.due_ms and not self.is_notice
-
-
-class InvalidBatch(InvalidRequest):
-    """Some items of the call are wrong; nothing was stored."""
-
-    code = "INVALID_BATCH"
-
-    def __init__(self, items: list[tuple[int, InvalidRequest]]) -> None:
-        super().__init__(
-            f"{len(items)} invalid item(s); nothing was stored",
-            field="oplogs",
-            hint="see items for what is wrong with each",
-        )
-        self.items = items
 
 
 class Publisher:
@@ -235,7 +157,7 @@ class Publisher:
                 published.append(next(scheduled))
             else:
                 answer = next(appended)
-                message_id = whole_message_id(each.draft, answer.id)
+                message_id = whole_message_id(each.draft.message_id, answer.id)
                 published.append(Published(answer.id, message_id, answer.duplicate))
         self._metrics.publishes += 1
         self._metrics.append_s.observe(self._clock.monotonic_s() - begin_s)

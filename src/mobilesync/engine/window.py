@@ -6,13 +6,13 @@ Invariants (checked where they could break):
 - a session's window equals the sum of its cursors' pushes under way.
 """
 
-from msgspec import Struct
+from typing import NamedTuple
 
 from mobilesync.domain.reasons import OFFERED_AGAIN
 from mobilesync.domain.sync_point import Skip
 
 
-class UnderWay(Struct, frozen=True, gc=False):
+class UnderWay(NamedTuple):
     """One Push that no ack has answered."""
 
     upto: int

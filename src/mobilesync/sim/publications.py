@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from mobilesync.domain.channel import EVERYONE
 from mobilesync.domain.sync_config import SyncConfig
-from mobilesync.engine.publisher import Publication
+from mobilesync.engine.publication import Publication
 from mobilesync.sim.scenario import ATTRIBUTES, Scenario
 
 WRONG_TARGETS_SHARE = 0.05

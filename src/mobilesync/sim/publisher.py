@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.conditions import Rollout
 from mobilesync.domain.errors import InvalidRequest, MobilesyncError, OutcomeUnknown
-from mobilesync.engine.publisher import Publication
+from mobilesync.engine.publication import Publication
 from mobilesync.sim import history as h
 from mobilesync.sim.chronicle import Chronicle, digest_of
 from mobilesync.sim.loop import VirtualLoop, pause

@@ -19,7 +19,7 @@ from mobilesync.domain.oplog import Oplog
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.apps import App, Apps, SecretKey, UserCallback
 from mobilesync.engine.options import ServiceOptions
-from mobilesync.engine.publisher import Publication, Published
+from mobilesync.engine.publication import Publication, Published
 from mobilesync.engine.service import Service
 from mobilesync.engine.tokens import Identity
 from mobilesync.engine.waker import Waker

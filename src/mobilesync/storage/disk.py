@@ -15,15 +15,8 @@ from random import Random
 import msgspec
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import (
-    Draft,
-    Oplog,
-    Withdrawn,
-    may_withdraw,
-    oplog_of,
-    whole_message_id,
-    withdrawn_oplog,
-)
+from mobilesync.domain.message_id import whole_message_id
+from mobilesync.domain.oplog import Draft, Oplog, Withdrawn, may_withdraw, oplog_of, withdrawn_oplog
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint, next_head
 from mobilesync.storage.contract import BackupReport, Document, Page
 
@@ -51,7 +44,7 @@ class Disk:
         durable = self.heads.get(channel)
         self.heads[channel] = next_head(durable, self.lineage[-1], oplog_id)
         self.oplogs.setdefault(channel, []).append(oplog_of(draft, oplog_id))
-        self.message_ids[channel, whole_message_id(draft, oplog_id)] = oplog_id
+        self.message_ids[channel, whole_message_id(draft.message_id, oplog_id)] = oplog_id
 
     def withdraw(self, draft: Draft, oplog_id: int, last: int) -> None:
         """Mark what `draft`, stored under `oplog_id`, withdraws of the oplogs up to `last`, the

@@ -17,7 +17,8 @@ import msgspec
 
 from mobilesync.domain.channel import Channel
 from mobilesync.domain.errors import InvalidRequest, OutcomeUnknown, Overloaded, StoreUnavailable
-from mobilesync.domain.oplog import Appended, Draft, Oplog, whole_message_id
+from mobilesync.domain.message_id import whole_message_id
+from mobilesync.domain.oplog import Appended, Draft, Oplog
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint
 from mobilesync.storage.contract import (
     Also,
@@ -113,7 +114,7 @@ class MemoryStore:
             durable = head.last if head else 0
             last = lasts.get(channel) or self._assigned.get(channel, durable)
             oplog_id = lasts[channel] = last + 1
-            given[channel, whole_message_id(draft, oplog_id)] = oplog_id
+            given[channel, whole_message_id(draft.message_id, oplog_id)] = oplog_id
             fresh.append((draft, oplog_id, durable))
             answers.append(Appended(oplog_id))
         documents = also(answers) if also is not None else ()
@@ -269,7 +270,7 @@ class MemoryStore:
         self._commits += 1
         for waiting in group:
             for draft, oplog_id, _ in waiting.drafts:
-                place = (draft.channel, whole_message_id(draft, oplog_id))
+                place = (draft.channel, whole_message_id(draft.message_id, oplog_id))
                 self._assigned_ids.pop(place, None)
                 if self._assigned.get(draft.channel) == oplog_id:
                     del self._assigned[draft.channel]

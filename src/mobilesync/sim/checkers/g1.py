@@ -9,7 +9,8 @@ import itertools
 from collections.abc import Iterator
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import RESERVED, WithdrawalReason
+from mobilesync.domain.message_id import RESERVED
+from mobilesync.domain.oplog import WithdrawalReason
 from mobilesync.sim import history as h
 from mobilesync.sim.checkers.finding import Finding
 from mobilesync.sim.checkers.ledger import Ledger, Stored

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import Appended, Draft, is_made, made_for
+from mobilesync.domain.message_id import is_made, made_for
+from mobilesync.domain.oplog import Appended, Draft
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.group import Group
 from mobilesync.storage.embedded.heads import Heads

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import Appended, Draft, Oplog, whole_message_id
+from mobilesync.domain.message_id import whole_message_id
+from mobilesync.domain.oplog import Appended, Draft, Oplog
 from mobilesync.domain.sync_point import Advance, Head, SyncPoint
 from mobilesync.storage.contract import (
     Also,
@@ -90,7 +91,7 @@ class EmbeddedStore:
         # All that can fail comes before anything is put into the group.
         plan = self._ids.plan(drafts)
         oplog_rows = [
-            rows.encode_oplog(draft, whole_message_id(draft, oplog_id))
+            rows.encode_oplog(draft, whole_message_id(draft.message_id, oplog_id))
             for draft, oplog_id in plan.fresh
         ]
         detailed = [each for each in plan.fresh if each[0].details is not None]

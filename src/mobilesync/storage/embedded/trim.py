@@ -17,7 +17,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from mobilesync.domain.channel import Channel
-from mobilesync.domain.oplog import made_for
+from mobilesync.domain.message_id import made_for
 from mobilesync.storage.contract import TrimReport
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.commit import Committer

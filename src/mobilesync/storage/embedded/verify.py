@@ -13,7 +13,7 @@ import msgspec
 from rocksdict import Rdict
 
 from mobilesync.domain.errors import StoreFolderRefused, StoreUnavailable
-from mobilesync.domain.oplog import made_for
+from mobilesync.domain.message_id import made_for
 from mobilesync.domain.sync_point import Head
 from mobilesync.storage.embedded import keys, rows
 from mobilesync.storage.embedded.folder import FolderLock, read_marker
