@@ -44,6 +44,40 @@ async def test_ids_follow_the_order_of_the_items() -> None:
 
 
 @simulated
+async def test_message_ids_that_were_made_are_nobody_elses_and_are_found() -> None:
+    async with World() as world:
+        here = await world.publish("user:u1", b"1")
+        there = await world.publish("user:u2", b"1")
+        assert here[0].message_id != there[0].message_id
+        assert await world.store.find(Channel(APP, *CHAT), here[0].message_id) == 1
+        with pytest.raises(InvalidRequest, match="invalid item"):
+            await world.publish("user:u1", b"1", message_id=here[0].message_id)
+
+
+@simulated
+async def test_what_was_noted_of_a_refused_publish_is_forgotten() -> None:
+    gate = Gate()
+    gate.open()
+
+    async def sync() -> None:
+        await gate.passed()
+
+    async with World(sync=sync) as world:
+        world.store._queue_bytes_max = 2_000
+        device = await world.online()
+        gate = Gate()
+        first = asyncio.create_task(world.publish("user:u1", b"1" * 1_500))
+        await settle()
+        with pytest.raises(Overloaded):
+            await world.publish("user:u1", b"refused" * 200)
+        gate.open()
+        await first
+        await world.publish("user:u1", b"2")
+        await settle()
+        assert device.got(*CHAT) == [b"1" * 1_500, b"2"]
+
+
+@simulated
 async def test_the_same_message_id_is_the_same_oplog() -> None:
     async with World() as world:
         device = await world.online()

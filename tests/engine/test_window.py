@@ -111,7 +111,7 @@ class WindowMachine(RuleBasedStateMachine):
     @invariant()
     def the_sums_agree(self) -> None:
         assert self.window.bytes == sum(u.bytes for _, u in self.under_way)
-        assert self.window.count == sum(u.count for _, u in self.under_way)
+        assert self.window.count == sum(u.oplogs for _, u in self.under_way)
 
     @invariant()
     def the_order_of_places_holds(self) -> None:

@@ -9,6 +9,7 @@ from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.errors import (
     OutcomeUnknown,
 )
+from mobilesync.domain.message_id import made_message_id, whole_message_id
 from mobilesync.domain.oplog import Appended, oplog_of
 from mobilesync.domain.sync_point import Head
 from mobilesync.storage.contract import Document
@@ -40,6 +41,23 @@ class TestAppend:
         await store.append([drafted])
         store = await maker.open()
         assert (await store.read(CHAT, 0, 1, BIG)).oplogs == [oplog_of(drafted, 1)]
+
+    async def test_a_made_message_id_is_completed_and_found(self, maker: Maker) -> None:
+        store = await maker.open()
+        first, second = made_message_id("ab", 1), made_message_id("ab", 2)
+        answers = await store.append([draft(first), draft("given"), draft(second)])
+        assert answers == [Appended(1), Appended(2), Appended(3)]
+        whole = whole_message_id(second, 3)
+        for _ in range(2):
+            oplogs = (await store.read(CHAT, 0, 10, BIG)).oplogs
+            assert [each.message_id for each in oplogs][1:] == ["given", whole]
+            assert await store.find(CHAT, whole) == 3
+            assert await store.find(CHAT, whole_message_id(second, 2)) == 0
+            assert await store.find(CHAT, whole_message_id(first, 3)) == 0
+            assert await store.find(CHAT, second) == 0
+            assert await store.find(NEWS, whole) == 0
+            assert await store.append([draft(whole)]) == [Appended(3, duplicate=True)]
+            store = await maker.open()
 
     async def test_of_nothing_is_nothing(self, maker: Maker) -> None:
         store = await maker.open()

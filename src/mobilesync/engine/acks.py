@@ -128,7 +128,7 @@ def take_ack(session: Acking, ack: Ack) -> list[Progress]:
 def _observe(metrics: Metrics, answered: Sequence[UnderWay], now_ms: int) -> None:
     for under_way in answered:
         latency_s = max(0, now_ms - under_way.published_at_ms) / 1000
-        metrics.publish_to_ack_s.observe(latency_s, under_way.count)
+        metrics.publish_to_ack_s.observe(latency_s, under_way.oplogs)
 
 
 def note_sends(session: Acking) -> None:

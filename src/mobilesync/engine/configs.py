@@ -76,8 +76,12 @@ class SyncConfigs:
         """
         if not self._create_on_first_use:
             return
+        wanted = dict.fromkeys(bizzes)
+        if all((app, biz) in self._configs for biz in wanted):
+            # As always but the first time: nobody has to wait for others' changes.
+            return
         async with self._changes:
-            fresh = [biz for biz in dict.fromkeys(bizzes) if (app, biz) not in self._configs]
+            fresh = [biz for biz in wanted if (app, biz) not in self._configs]
             changes = [ConfigChange(biz, None, self.first_use(app, biz)) for biz in fresh]
             await self._make(app, changes, FIRST_USE)
         for biz in fresh:

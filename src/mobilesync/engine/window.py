@@ -17,7 +17,7 @@ class UnderWay(NamedTuple):
 
     upto: int
     bytes: int
-    count: int
+    oplogs: int
     published_at_ms: int
     """Of its newest oplog."""
     sent_at_ms: int = 0
@@ -144,7 +144,7 @@ class Window:
         else:
             cursor.pushes.append(under_way)
         self.bytes += under_way.bytes
-        self.count += under_way.count
+        self.count += under_way.oplogs
 
     def ack(self, cursor: Cursor, received: int) -> list[UnderWay]:
         """Take note of an ack, and say which pushes it answers."""
@@ -161,7 +161,7 @@ class Window:
                 del pushes[: len(answered)]
         for under_way in answered:
             self.bytes -= under_way.bytes
-            self.count -= under_way.count
+            self.count -= under_way.oplogs
         assert self.bytes >= 0
         assert self.count >= 0
         return answered
@@ -170,5 +170,5 @@ class Window:
         """Drop what `cursor` has under way: its channel is no longer the session's."""
         for under_way in cursor.pushes or ():
             self.bytes -= under_way.bytes
-            self.count -= under_way.count
+            self.count -= under_way.oplogs
         cursor.pushes = None

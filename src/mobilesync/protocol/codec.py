@@ -7,7 +7,7 @@ Invariant: nothing is buffered beyond one frame's bound plus what one `receive` 
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast, get_args
 
 import msgspec
@@ -112,12 +112,14 @@ class FrameReader:
 
     def __init__(self, body_bytes_max: int) -> None:
         self._buffer = bytearray()
+        self._begin = 0
+        """Up to here bodies were taken."""
         self._body_bytes_max = body_bytes_max
 
     @property
     def buffered_bytes(self) -> int:
         """How many bytes of an unfinished frame are held."""
-        return len(self._buffer)
+        return len(self._buffer) - self._begin
 
     def alone(self, data: bytes) -> bytes | None:
         """The body, when `data` is one whole frame and nothing was held: as most often, and at a
@@ -129,28 +131,30 @@ class FrameReader:
             return None
         return data[FRAME_HEADER_BYTES:]
 
-    def receive(self, data: bytes) -> Iterator[bytes]:
-        """The bodies that are complete now, in order; whoever stops early reads no further.
+    def receive(self, data: bytes) -> None:
+        """Hold `data`, to be taken body by body."""
+        self._buffer += data
+
+    def take(self) -> bytes | None:
+        """The next body that is complete, or None; whoever stops early goes on there.
 
         Raises ProtocolFault FRAME_TOO_LARGE as soon as a header announces too much, so that an
         attacker cannot make the receiver buffer it; MALFORMED_FRAME for an empty body. Bodies
         before the fault come first, however the network has cut the bytes.
         """
-        buffer = self._buffer
-        buffer += data
-        begin = 0
-        try:
-            while len(buffer) - begin >= FRAME_HEADER_BYTES:
-                (length,) = _header.unpack_from(buffer, begin)
-                if length > self._body_bytes_max:
-                    detail = f"a frame of {length} bytes, the bound is {self._body_bytes_max}"
-                    raise ProtocolFault(CloseCode.FRAME_TOO_LARGE, detail)
-                if length == 0:
-                    raise ProtocolFault(CloseCode.MALFORMED_FRAME, "an empty frame")
-                body_begin = begin + FRAME_HEADER_BYTES
-                if len(buffer) < body_begin + length:
-                    break
-                begin = body_begin + length
-                yield bytes(memoryview(buffer)[body_begin:begin])
-        finally:
-            del buffer[:begin]
+        buffer, begin = self._buffer, self._begin
+        if len(buffer) - begin >= FRAME_HEADER_BYTES:
+            (length,) = _header.unpack_from(buffer, begin)
+            if length > self._body_bytes_max:
+                detail = f"a frame of {length} bytes, the bound is {self._body_bytes_max}"
+                raise ProtocolFault(CloseCode.FRAME_TOO_LARGE, detail)
+            if length == 0:
+                raise ProtocolFault(CloseCode.MALFORMED_FRAME, "an empty frame")
+            begin += FRAME_HEADER_BYTES
+            if len(buffer) >= begin + length:
+                self._begin = begin + length
+                with memoryview(buffer) as view:
+                    return bytes(view[begin : self._begin])
+        del buffer[: self._begin]
+        self._begin = 0
+        return None

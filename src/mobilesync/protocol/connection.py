@@ -57,7 +57,8 @@ class Connection:
                 self.state = self._after(self.role.other, message, ProtocolFault)
                 messages.append(message)
                 return messages
-            for body in self._reader.receive(data):
+            self._reader.receive(data)
+            while (body := self._reader.take()) is not None:
                 message = decode(body)
                 if message is None:
                     continue

@@ -15,6 +15,8 @@ from mobilesync.client import acks as client_acks
 from mobilesync.client import arrivals
 from mobilesync.domain import rules
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.message_id import RESERVED
+from mobilesync.domain.oplog import Draft, oplog_of
 from mobilesync.domain.sync_point import Advance
 from mobilesync.engine import (
     acks,
@@ -165,7 +167,7 @@ class ConsumptionForgotten(_OneUser):
 
 
 def _another_message_id(_target: str, _oplog_id: int, _device: str, _by: str) -> str:
-    return f"{offers.RESERVED}offer:{asyncio.get_running_loop().time()}"
+    return f"{RESERVED}offer:{asyncio.get_running_loop().time()}"
 
 
 class OfferedTwice(Plant):
@@ -189,11 +191,20 @@ class OffersLost(Plant):
     faults = frozenset({"upgrade"})
 
 
+def _note_whatever_it_is(publisher: Any, drafts: Sequence[Draft], answers: Sequence[Any]) -> None:
+    for draft, answer in zip(drafts, answers, strict=True):
+        if not answer.duplicate:
+            publisher._tail.note(draft.channel, oplog_of(draft, answer.id))
+
+
 class RecallLeavesTail(Plant):
     """A recall marks what is stored, and leaves what is in memory."""
 
     guarantees = frozenset({"WITHDRAWN"})
-    patches = ((feed.Feed, "withdrawn", _nothing),)
+    patches = (
+        (feed.Feed, "withdrawn", _nothing),
+        (publisher.Publisher, "_note", _note_whatever_it_is),
+    )
     faults = frozenset({"recall", "device_away", "reinstall"})
 
     def scenario(self, drawn: Scenario) -> Scenario:

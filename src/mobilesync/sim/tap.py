@@ -71,8 +71,10 @@ class WireTap:
         if reader is None:
             return []
         try:
-            bodies = reader.receive(data)
-            decoded = [(decode(body), len(body)) for body in bodies]
+            reader.receive(data)
+            decoded: list[tuple[m.Message | None, int]] = []
+            while (body := reader.take()) is not None:
+                decoded.append((decode(body), len(body)))
         except ProtocolFault:
             self._readers[key] = None
             return []

@@ -112,7 +112,7 @@ class Ids:
         return Plan(answers, fresh, fresh_prefixes, message_keys, waits)
 
     def give(self, group: Group, channel: Channel, key: bytes, oplog_id: int) -> None:
-        """Note that `oplog_id` was given to the message id with `key`, if it has one, in `group`."""
+        """Note that `oplog_id` was given in `group`, to the message id with `key`, if any."""
         self._lasts[channel] = group.lasts[channel] = oplog_id
         if key:
             self._by_message_id[key] = oplog_id
