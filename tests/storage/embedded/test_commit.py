@@ -13,6 +13,7 @@ from mobilesync.domain.errors import OutcomeUnknown, StoreUnavailable
 from mobilesync.domain.oplog import Draft
 from mobilesync.storage.contract import Document
 from mobilesync.storage.embedded import EmbeddedOptions, EmbeddedStore, open_embedded
+from mobilesync.storage.embedded.commit import LARGE_DRAFTS
 from tests.storage.drafts import NEWS, draft, drafts, ids, step
 from tests.storage.embedded.conftest import Opener
 
@@ -30,6 +31,32 @@ async def test_all_of_one_turn_share_one_commit(opener: Opener) -> None:
     assert store.stats().commits == 1
     assert store.stats().committed == 3
     assert store.stats().commit_s > 0
+
+
+async def test_a_commit_soon_after_another_waits_for_more(opener: Opener) -> None:
+    store = await opener(options=EmbeddedOptions(commit_window_s=0.9))
+    await store.append(drafts(1))
+    small = [asyncio.create_task(store.append(drafts(1, begin=2)))]
+    await asyncio.sleep(0.01)
+    small.append(asyncio.create_task(store.append(drafts(1, begin=3))))
+    await asyncio.sleep(0.01)
+    assert store.stats().commits == 1, "the first one found the store idle, and waited for nobody"
+
+    await store.append(drafts(LARGE_DRAFTS, begin=4))
+
+    assert all(each.done() for each in small)
+    assert store.stats().commits == 2, "a large one waits for nobody, and takes others along"
+
+
+async def test_the_window_ends(opener: Opener) -> None:
+    store = await opener(options=EmbeddedOptions(commit_window_s=0.02))
+    for number in range(1, 4):
+        await store.append(drafts(1, begin=number))
+    assert store.stats().commits == 3
+    waiting = asyncio.create_task(store.append(drafts(1, begin=4)))
+    await asyncio.sleep(0)
+    await store.close()
+    assert (await waiting)[0].id == 4, "closing does not wait, nor forget"
 
 
 async def test_a_large_backlog_is_parted_into_groups(opener: Opener) -> None:

@@ -2,8 +2,10 @@
 
 Strategy: appends, documents and trims go straight into the batch of the newest *group*. While one
 group is in flight (written, its sync running in the writer's thread) the next one fills; when the
-disk answers, that one is written at once. When nothing is in flight, a commit begins at the end
-of the loop's turn, so that everything of one turn shares it. Sync points and notes ride along.
+disk answers, that one is written. When nothing is in flight, a commit begins at the end of the
+loop's turn, so that everything of one turn shares it; but under load, when the last one began less
+than a *window* ago, it waits for the rest of that time or until it is large: each costs as much as
+a few oplogs do, and would otherwise hold only a few. Sync points and notes ride along.
 
 Invariants:
 - one group is in flight at a time, so that what a power cut can tear is the log's last group;
@@ -31,6 +33,8 @@ from mobilesync.storage.embedded.writer import Writer
 
 log = structlog.get_logger(__name__)
 
+LARGE_DRAFTS = 128
+"""So many oplogs need not wait for more."""
 _STALL_CHECK_S = 0.01
 
 
@@ -60,11 +64,14 @@ class Committer:
         self._writer = Writer(sync, self._loop) if options.durability == "fsync" else None
         self._queue: deque[Group] = deque()
         self._in_flight: Group | None = None
-        self._begun_s = 0.0
+        self._window_s = options.commit_window_s
+        self._begun_s = self._loop.time() - self._window_s
         self._is_overdue = False
         """Whether a commit was to begin while another was in flight."""
         self._timer: asyncio.TimerHandle | None = None
         self._begin_soon: asyncio.Handle | None = None
+        """The end of this turn, or of the window."""
+        self._waits_for_window = False
         self._ended: asyncio.Future[None] | None = None
         self._queued_bytes = 0
         self.failed = ""
@@ -117,9 +124,23 @@ class Committer:
             done.set_result(None)
             return done
         group.waiters.append(done)
-        if self._in_flight is None and self._begin_soon is None:
-            self._begin_soon = self._loop.call_soon(self._begin)
+        if self._in_flight is None:
+            self._begin_in_time(group)
         return done
+
+    def _begin_in_time(self, group: Group) -> None:
+        """Begin at the end of the turn, or of the window. Nothing is in flight."""
+        is_large = group.drafts >= LARGE_DRAFTS
+        if self._begin_soon is not None:
+            if not (is_large and self._waits_for_window):
+                return
+            self._begin_soon.cancel()
+        rest_s = 0.0 if is_large else self._begun_s + self._window_s - self._loop.time()
+        self._waits_for_window = rest_s > 0
+        if self._waits_for_window:
+            self._begin_soon = self._loop.call_later(rest_s, self._begin)
+        else:
+            self._begin_soon = self._loop.call_soon(self._begin)
 
     def trimmed_to(self, channel: Channel) -> int:
         """The highest id of `channel` that a waiting trim is about to take; 0 for none."""
@@ -166,7 +187,9 @@ class Committer:
 
     def _begin(self) -> None:
         """Write the oldest group, if nothing is in flight, and ask for its sync."""
-        self._begin_soon = None
+        if self._begin_soon is not None:
+            self._begin_soon.cancel()
+            self._begin_soon = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -233,8 +256,10 @@ class Committer:
         for done in group.waiters:
             if not done.done():
                 done.set_result(None)
-        if self._queue or self._is_overdue:
+        if self._is_overdue or len(self._queue) > 1:
             self._begin()
+        elif self._queue:
+            self._begin_in_time(self._queue[0])
         else:
             self.commit_later()
         self._end_if_idle()

@@ -19,6 +19,9 @@ class EmbeddedOptions:
     """What may wait for its commit; beyond it, appends are refused as Overloaded."""
     group_bytes_max: int = 512 * KIB
     """One commit takes no further appends beyond this: writing it holds the event loop."""
+    commit_window_s: float = 0.001
+    """The shortest time from the beginning of one commit to the next, but for large ones: under
+    load it saves more time than it takes."""
     advances_max: int = 100_000
     """Steps of sync points that may wait for a commit; beyond it they are dropped."""
     advance_delay_s: float = 0.1
@@ -38,6 +41,7 @@ class EmbeddedOptions:
     def __post_init__(self) -> None:
         assert 0 < self.group_bytes_max <= self.queue_bytes_max
         assert 0 < self.memtable_bytes <= self.wal_bytes_max
+        assert 0 <= self.commit_window_s < 1
         assert self.advances_max > 0
         assert self.cached_targets_max > 0
         assert self.cached_channels_max > 0
