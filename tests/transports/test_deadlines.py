@@ -75,3 +75,16 @@ async def test_the_oldest_is_known() -> None:
     assert asyncio.get_running_loop().time() - found[1] == pytest.approx(3)
     with pytest.raises(AssertionError):
         deadlines.add("a")
+
+
+@simulated
+async def test_those_who_began_by_a_time_are_known_oldest_first() -> None:
+    deadlines = Deadlines[str](10.0, lambda item: None)
+    now_s = asyncio.get_running_loop().time
+    for item in "abc":
+        deadlines.add(item)
+        await asyncio.sleep(1)
+    assert deadlines.begun_by(now_s(), 10) == ["a", "b", "c"]
+    assert deadlines.begun_by(now_s() - 1.5, 10) == ["a", "b"]
+    assert deadlines.begun_by(now_s(), 2) == ["a", "b"]
+    assert deadlines.begun_by(now_s() - 5, 10) == []

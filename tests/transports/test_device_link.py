@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -141,6 +142,21 @@ async def test_bytes_go_both_ways(files: CertificateFiles) -> None:
         assert await reader.readexactly(4) == b"down"
         assert pair.link.buffered_bytes() == 0
         assert pair.link.protocol() is None
+
+
+@on_both_loops
+async def test_what_was_not_read_yet_is_known(files: CertificateFiles) -> None:
+    async with pair_of(files) as pair:
+        await pair.connect()
+        assert not pair.link.has_unread()
+        pair.say(b"up")
+        # Until the loop turns, nobody reads it. The writer's socket takes it at once.
+        end_s = time.monotonic() + SOON_S
+        while not pair.link.has_unread() and time.monotonic() < end_s:
+            time.sleep(0.001)
+        assert pair.link.has_unread()
+        await until(lambda: pair.session.data == [b"up"])
+        assert not pair.link.has_unread()
 
 
 @on_both_loops

@@ -20,6 +20,7 @@ from mobilesync.protocol.limits import ALPN
 from mobilesync.transports.certificates import (
     CertificateFiles,
 )
+from mobilesync.transports.device_link import DeviceLink
 from mobilesync.transports.tls import TlsGateway, TlsOptions
 from tests.transports.door import (
     LOOPS,
@@ -277,6 +278,22 @@ async def test_the_silent_cannot_keep_a_device_out(files: CertificateFiles) -> N
         phone = await asyncio.wait_for(door.device("d1"), 5)
         assert len(door.gateway.handshakes) <= 2
         for each in (*silent, phone):
+            await each.close()
+
+
+@on_both_loops
+async def test_a_handshake_that_waits_for_us_is_not_given_up(files: CertificateFiles) -> None:
+    async with open_door(files, handshakes_max=2, handshake_fair_s=0.05) as door:
+        with pytest.MonkeyPatch.context() as patch:
+            # As when this server is too busy to read what they say.
+            patch.setattr(DeviceLink, "has_unread", lambda _link: True)
+            held = [await door.plain() for _ in range(2)]
+            waiting = asyncio.ensure_future(door.device("d1"))
+            await asyncio.wait([waiting], timeout=0.4)
+            assert door.metrics.connections_failed == 0
+            assert len(door.gateway.handshakes) == 2
+        phone = await asyncio.wait_for(waiting, 5)
+        for each in (*held, phone):
             await each.close()
 
 

@@ -48,6 +48,15 @@ class Deadlines(Generic[T]):
         """Whoever has taken longest, and since when by the loop's clock."""
         return next(iter(self._begun.items()), None)
 
+    def begun_by(self, begun_s: float, count_max: int) -> list[T]:
+        """Whoever began by `begun_s` of the loop's clock, oldest first; at most `count_max`."""
+        found: list[T] = []
+        for item, since_s in self._begun.items():
+            if since_s > begun_s or len(found) == count_max:
+                break
+            found.append(item)
+        return found
+
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None

@@ -23,6 +23,7 @@ Invariants:
 
 import asyncio
 import enum
+import select
 import ssl
 from typing import Protocol, cast
 
@@ -95,6 +96,12 @@ class DeviceLink:
     def protocol(self) -> str | None:
         """What was agreed on in the handshake (ALPN)."""
         return self._tls.selected_alpn_protocol()
+
+    def has_unread(self) -> bool:
+        """Whether the peer has said something that was not read yet: it waits for us."""
+        waiting = select.poll()
+        waiting.register(self._descriptor, select.POLLIN)
+        return bool(waiting.poll(0))
 
     # From the poller ---------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 Strategy: the listening socket is only read from while there is room for TLS handshakes, so that a
 flood of slow or silent clients fills a number and not the memory; the rest waits in the kernel's
-backlog. While there is no room, the handshake that has taken longest is given up, once it had its
-fair time: an honest one needs milliseconds, so the silent cannot keep it out. Links are driven by
-an epoll of our own (poller.py), from the first byte of the handshake on (device_link.py).
+backlog. While there is no room, the oldest handshake whose peer is silent is given up, once it had
+its fair time: an honest one needs milliseconds, so the silent cannot keep it out. One that waits
+for us is never given up for that: when ten thousand devices come back at once, it is we who are
+slow, and to send some away would only have them come again. Links are driven by an epoll of our
+own (poller.py), from the first byte of the handshake on (device_link.py).
 
 What is not ours gets no answer (spec §2.3): garbage and plain HTTP fail in the handshake, a
 client without the right ALPN is cut right after it.
@@ -30,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 BACKLOG = 4096
 ACCEPT_PAUSE_S = 0.1
+LOOK_AGAIN_S = 0.05
+LOOKED_AT_MAX = 64
+"""Handshakes that are looked at for one whose peer is silent."""
 ACCEPTS_IN_A_ROW = 64
 """Links that are taken before the loop serves others again."""
 
@@ -40,8 +45,8 @@ class TlsOptions:
 
     handshake_timeout_s: float = 10.0
     handshakes_max: int = 2_000
-    handshake_fair_s: float = 1.0
-    """What a handshake is given even when others wait for its place."""
+    handshake_fair_s: float = 2.0
+    """What a handshake is given even when others wait for its place, and its peer is silent."""
     user_timeout_s: int = 60
     """How long the kernel keeps trying to send to a peer that answers nothing."""
     write_high_bytes: int = 32 * 1024
@@ -242,9 +247,12 @@ class TlsGateway:
         loop = asyncio.get_running_loop()
         oldest = self.handshakes.oldest()
         assert oldest is not None
-        link, begun_s = oldest
-        fair_s = begun_s + self.options.handshake_fair_s - loop.time()
-        if fair_s > 0:
-            self._patience = loop.call_later(fair_s, self._make_room)
-        else:
-            self._late(link)
+        fair_s = oldest[1] + self.options.handshake_fair_s - loop.time()
+        if fair_s <= 0:
+            begun_by_s = loop.time() - self.options.handshake_fair_s
+            for link in self.handshakes.begun_by(begun_by_s, LOOKED_AT_MAX):
+                if not link.has_unread():
+                    self._late(link)
+                    return
+            fair_s = LOOK_AGAIN_S
+        self._patience = loop.call_later(fair_s, self._make_room)
