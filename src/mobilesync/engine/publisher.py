@@ -343,14 +343,15 @@ class Publisher:
         self._wake(drafts)
 
     def _note(self, drafts: Sequence[Draft], answers: Sequence[Appended]) -> None:
-        """Have the tail ready when the head moves: nobody asks it for more than is durable. What a
-        withdrawal is about to change must be read anew then."""
-        note = self._tail.note
+        """Have the tail ready when the head moves, for those who wait: nobody asks it for more than
+        is durable. What a withdrawal is about to change must be read anew then."""
+        note, is_watched = self._tail.note, self._waker.is_watched
         for draft, answer in zip(drafts, answers, strict=True):
+            app, _, target = channel = draft.channel
             if draft.details is not None and draft.details.withdraws is not None:
-                self._tail.forget(draft.channel)
-            elif not answer.duplicate:
-                note(draft.channel, oplog_of(draft, answer.id))
+                self._tail.forget(channel)
+            elif not answer.duplicate and is_watched(app, target):
+                note(channel, oplog_of(draft, answer.id))
 
     def _forget(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:

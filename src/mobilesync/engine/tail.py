@@ -1,8 +1,9 @@
 """The newest oplogs, kept encoded in memory: what live devices want is what was just appended.
 
-Strategy: the publisher notes what it appends; the feed asks here before it asks the store, and
-never for more than is durable. An oplog never changes, so an entry is never stale; what is missing
-is read from the store. Bounded in bytes: the channel that was appended to longest ago goes first.
+Strategy: the publisher notes what it appends, if somebody watches for it; the feed asks here before
+it asks the store, and never for more than is durable. An oplog never changes, so an entry is never
+stale; what is missing is read from the store. Bounded in bytes: the channel that was appended to
+longest ago goes first.
 
 Invariants:
 - a channel's entries have dense ids, ascending, and end with the newest one noted;

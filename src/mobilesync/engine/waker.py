@@ -84,6 +84,10 @@ class Waker:
         """Who watches `target` now."""
         return tuple(self._sleepers.get((app, target), ()))
 
+    def is_watched(self, app: str, target: str) -> bool:
+        """Whether anybody watches `target` now."""
+        return (app, target) in self._sleepers
+
     def newest(self, app: str, target: str) -> Sleeper | None:
         """Who began to watch `target` last."""
         sleepers = self._sleepers.get((app, target))

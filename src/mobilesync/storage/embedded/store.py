@@ -91,8 +91,8 @@ class EmbeddedStore:
         # All that can fail comes before anything is put into the group.
         plan = self._ids.plan(drafts)
         oplog_rows = [
-            rows.encode_oplog(draft, whole_message_id(draft.message_id, oplog_id))
-            for draft, oplog_id in plan.fresh
+            rows.encode_oplog(draft, "" if key else whole_message_id(draft.message_id, oplog_id))
+            for (draft, oplog_id), key in zip(plan.fresh, plan.message_keys, strict=True)
         ]
         detailed = [each for each in plan.fresh if each[0].details is not None]
         coalescing_keys = [key for each in detailed if (key := _coalescing_key(*each))]
