@@ -73,8 +73,10 @@ class Running:
 
     def cpu_s(self) -> float:
         """Processor time so far, user and system, of the process and its children."""
-        each = [process.cpu_times() for process in self._processes()]
-        return sum(times.user + times.system for times in each)
+        main, *others = [process.cpu_times() for process in self._processes()]
+        # Of children that have ended, such as PostgreSQL's, their parent keeps the time.
+        ended_s = main.children_user + main.children_system
+        return ended_s + sum(times.user + times.system for times in (main, *others))
 
     def rss_kb(self) -> float:
         """Resident memory of the process and its children."""
@@ -105,8 +107,10 @@ def find(recipe: Recipe) -> str:
 
 
 def _path_of(program: str) -> str | None:
-    # Debian keeps some servers in sbin, which is not on everybody's path.
-    folders = (sysconfig.get_path("scripts"), os.environ.get("PATH", ""), "/usr/sbin")
+    # Debian keeps some servers in sbin, or in a folder per version: not on everybody's path.
+    versions = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    own = (sysconfig.get_path("scripts"), os.environ.get("PATH", ""))
+    folders = (*own, "/usr/sbin", *versions)
     return shutil.which(program, path=os.pathsep.join(folders))
 
 
