@@ -21,7 +21,9 @@ import psutil
 from mobilesync.engine.clock import SystemClock
 from mobilesync.transports.certificates import development_certificate
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
+SETTLE_S = 0.3
+"""A server that serves is left alone so long, before anybody measures it."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,24 @@ def pin_load() -> None:
 
 
 @contextmanager
-def mobilesync_server(**settings: str) -> Iterator[Measured]:
-    """`mobilesync serve` with its defaults: embedded store, fsync, TLS."""
+def mobilesync_server(data: str = "", **settings: str) -> Iterator[Measured]:
+    """`mobilesync serve` with its defaults: embedded store, fsync, TLS.
+
+    Its data folder is made for it, unless `data` names one; that is left as it is in the end.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
         folder = Path(name)
-        arguments = ["serve", "--data", str(folder / "data"), "--port", "0", "--api-port", "0"]
+        kept = Path(data) if data else folder / "data"
+        left = kept / "development.json"
+        # Of an earlier server: it would be taken for the sign that this one serves.
+        left.unlink(missing_ok=True)
+        arguments = ["serve", "--data", str(kept), "--port", "0", "--api-port", "0"]
         arguments += ["--drain-s", "0.1", "--log-level", "error"]
         arguments += [word for flag, value in settings.items() for word in (f"--{flag}", value)]
         command = [sys.executable, "-m", "mobilesync.cli", *arguments]
-        left = folder / "data" / "development.json"
         with _running(command, folder) as process:
             _wait_for(left, process)
+            time.sleep(SETTLE_S)
             yield Measured(process, json.loads(left.read_text()), folder)
 
 
@@ -102,5 +111,4 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     while not path.exists():
         if process.poll() is not None or time.monotonic() > end_s:
             raise RuntimeError("the server did not start")
-        time.sleep(0.05)
-    time.sleep(0.3)
+        time.sleep(0.01)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -32,24 +33,59 @@ class Run(msgspec.Struct, frozen=True):
     figures: dict[str, float]
 
 
+class Missing(msgspec.Struct, frozen=True):
+    """A system that was not measured in one case."""
+
+    system: str
+    case: str
+    why: str
+
+
 class WorkResult(msgspec.Struct):
-    """All runs of one work."""
+    """All runs of one work. Made by `of`."""
 
     work: str
-    settings: dict[str, int | float | str]
+    settings: dict[str, str]
     """How much was done, as the page shows it."""
     figures: dict[str, float | None]
     """What the last line tells."""
-    missing: dict[str, str]
-    """Each system that was not measured, and why."""
+    missing: list[Missing]
     runs: list[Run]
-    medians: dict[str, dict[str, dict[str, Spread]]] = {}
-    """By case, figure and system; made by `result_of`."""
+    medians: dict[str, dict[str, dict[str, Spread]]]
+    """By case, figure and system; without the systems that are missing."""
+
+    @classmethod
+    def of(
+        cls,
+        work: str,
+        settings: Mapping[str, int | float | str],
+        figures: Figures,
+        runs: Sequence[Run],
+        missing: Sequence[Missing],
+    ) -> Self:
+        """The result with its medians."""
+        gone = {(each.system, each.case) for each in missing}
+        kept = [run for run in runs if (run.system, run.case) not in gone]
+        medians: dict[str, dict[str, dict[str, Spread]]] = {}
+        for case in dict.fromkeys(run.case for run in kept):
+            names = dict.fromkeys(
+                name for run in kept if run.case == case for name in sorted(run.figures)
+            )
+            medians[case] = {
+                name: {system: spread(each) for system, each in rounds(kept, case, name).items()}
+                for name in names
+            }
+        told = {name: str(value) for name, value in settings.items()}
+        return cls(work, told, dict(figures), list(missing), list(runs), medians)
 
     @property
     def line(self) -> str:
         """The work's last line."""
         return line(self.work, self.figures)
+
+    def spreads(self, case: str, figure: str) -> dict[str, Spread]:
+        """Of each system; empty if the figure was not measured."""
+        return self.medians.get(case, {}).get(figure, {})
 
 
 class Results(msgspec.Struct, kw_only=True):
@@ -62,27 +98,6 @@ class Results(msgspec.Struct, kw_only=True):
     machine: dict[str, str]
     versions: dict[str, str]
     works: list[WorkResult]
-
-
-def result_of(
-    work: str,
-    settings: Mapping[str, int | float | str],
-    figures: Figures,
-    runs: Sequence[Run],
-    missing: Mapping[str, str],
-) -> WorkResult:
-    """The result of a work, with its medians."""
-    kept = [run for run in runs if run.system not in missing]
-    medians: dict[str, dict[str, dict[str, Spread]]] = {}
-    for case in dict.fromkeys(run.case for run in kept):
-        names = dict.fromkeys(
-            name for run in kept if run.case == case for name in sorted(run.figures)
-        )
-        medians[case] = {
-            name: {system: spread(values) for system, values in rounds(kept, case, name).items()}
-            for name in names
-        }
-    return WorkResult(work, dict(settings), dict(figures), dict(missing), list(runs), medians)
 
 
 def rounds(runs: Iterable[Run], case: str, figure: str) -> Rounds:

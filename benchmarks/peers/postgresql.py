@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.load import pin
 from benchmarks.peers.peer import HOST, Place, Recipe, Running
 
 USER = "postgres"
@@ -162,15 +163,20 @@ def _address(peer: Running) -> Sequence[str]:
 
 
 def _run(command: Sequence[str], folder: Path, timeout_s: float = _PREPARE_TIMEOUT_S) -> str:
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
-        check=False,
         cwd=folder,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout_s,
         env={**os.environ, "PGOPTIONS": "", "LC_ALL": "C"},
-    )
-    if done.returncode:
-        raise PostgresqlFailed(f"{Path(command[0]).name}: {(done.stderr or done.stdout)[-1000:]}")
-    return done.stdout
+    ) as process:
+        pin(process.pid)
+        try:
+            output, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    if process.returncode:
+        raise PostgresqlFailed(f"{Path(command[0]).name}: {(errors or output)[-1000:]}")
+    return output

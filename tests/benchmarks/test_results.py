@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from benchmarks.ratios import Spread
-from benchmarks.results import Results, Run, commit, machine, read, result_of, rounds, write
+from benchmarks.results import (
+    Missing,
+    Results,
+    Run,
+    WorkResult,
+    commit,
+    machine,
+    read,
+    rounds,
+    write,
+)
 
 RUNS = [
     Run("mobilesync", "few", 1, {"per_s": 3.0}),
@@ -19,17 +29,20 @@ def test_rounds_are_in_order_and_of_one_case() -> None:
 
 
 def test_medians_leave_out_who_is_missing_and_runs_do_not() -> None:
-    result = result_of("W1", {"devices": 10}, {"a": None}, RUNS, {"redis": "died"})
+    missing = [Missing("redis", "few", "died")]
+    result = WorkResult.of("W1", {"devices": 10}, {"a": None}, RUNS, missing)
     assert result.medians == {
         "few": {"per_s": {"mobilesync": Spread(2.0, 1.0, 3.0)}},
         "many": {"per_s": {"mobilesync": Spread(9.0, 9.0, 9.0)}},
     }
     assert len(result.runs) == 4
+    assert result.spreads("few", "per_s")["mobilesync"].most == 3.0
+    assert result.spreads("none", "per_s") == {}
     assert result.line == "W1 a=n/a"
 
 
 def test_a_file_brings_back_what_was_written(tmp_path: Path) -> None:
-    work = result_of("W3", {"devices": 10}, {"time_vs_mosquitto": 0.4}, RUNS, {})
+    work = WorkResult.of("W3", {"devices": 10}, {"time_vs_mosquitto": 0.4}, RUNS, [])
     results = Results(
         at="today",
         command="make bench",
