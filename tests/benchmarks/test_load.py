@@ -1,0 +1,85 @@
+"""The load generator with every protocol: nothing lost, nothing out of order, all acked."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import Load, LoadFailed, Report
+from benchmarks.native.build import BuildError, build
+from benchmarks.peers.ours import Ours, ours
+
+DEVICES = 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built() -> None:
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("there is no C compiler")
+    try:
+        build("load")
+    except BuildError as error:
+        if "libssl-dev" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+def _check_nothing_is_lost(report: Report) -> None:
+    assert report.delivered
+    assert report.delivered == report.published
+    assert (report.lost, report.out_of_order, report.repeated, report.foreign) == (0, 0, 0, 0)
+    assert report.p50_us is not None
+    assert report.p99_us is not None
+    assert 0 < report.p50_us <= report.p99_us < 10e6
+    assert report.server_cpu_us_per_oplog is not None
+
+
+@pytest.mark.slow
+def test_mobilesync_unicast() -> None:
+    with ours() as server:
+        fast = Load.against(server, devices=DEVICES, seconds=1, warm_seconds=0.2)
+        report = fast.run(30)
+        _check_nothing_is_lost(report)
+        assert report.acks == report.delivered
+        # Merged: each device acks about ten times a second.
+        assert report.ack_writes
+        assert report.ack_writes <= DEVICES * 15
+        _check_a_second_run(server)
+        _check_bare_publishes(server)
+        _check_a_refusal(server)
+
+
+def _check_a_second_run(server: Ours) -> None:
+    """The same devices, with nothing in their hands, get the first run's oplogs again."""
+    again = Load.against(
+        server, devices=DEVICES, seconds=1, warm_seconds=0, rate=500, payload=20, batch=10
+    )
+    report = again.run(30)
+    assert report.delivered == 500
+    assert (report.lost, report.out_of_order, report.repeated) == (0, 0, 0)
+    assert report.foreign
+
+
+def _check_bare_publishes(server: Ours) -> None:
+    publish = Load.against(
+        server, devices=DEVICES, work="publish", seconds=0.5, warm_seconds=0, publishers=8, batch=1
+    )
+    report = publish.run(30)
+    assert report.published
+    assert report.published_per_s
+    assert report.refused == 0
+
+
+def _check_a_refusal(server: Ours) -> None:
+    tokens = Path(server.place.folder) / "wrong-tokens.txt"
+    tokens.write_text("nonsense\n" * DEVICES)
+    with pytest.raises(LoadFailed, match="Close"):
+        Load.against(server, devices=DEVICES, tokens=tokens).run(30)
+    with pytest.raises(LoadFailed, match="HTTP 401"):
+        Load.against(server, devices=DEVICES, api_key="wrong", warm_seconds=1).run(30)
+
+
+def test_no_server_is_said_in_a_sentence() -> None:
+    nobody = Load(speak="floor", device_port=1, publish_port=1, devices=1)
+    with pytest.raises(LoadFailed, match="refused"):
+        nobody.run(30)
