@@ -13,7 +13,6 @@ from pathlib import Path
 
 from benchmarks import page, results, scale
 from benchmarks.live import LiveBench, versions
-from benchmarks.processes import pin_load
 from benchmarks.results import Results, WorkResult
 from benchmarks.works import broadcast, idle, latency, publish, storm, unicast
 from benchmarks.works.turns import Bench, Say
@@ -51,7 +50,6 @@ def main() -> None:
     wanted = arguments.work or (WORKS[:-1] if quick else WORKS)
     out: Path = arguments.out or (QUICK_RESULTS if quick else page.RESULTS)
     begin_s = time.monotonic()
-    pin_load()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begin_s:6.0f} s  {text}", flush=True)

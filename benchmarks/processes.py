@@ -1,7 +1,7 @@
-"""Servers under measurement, as processes of their own, and what they cost.
+"""Mobilesync's own server under measurement, as a process of its own.
 
-Where there are two processors or more, servers are pinned to the first and the load to the others,
-so that the load does not take what is measured.
+It is held to the first processor, as the peers are (peers/peer.py); the load takes the others, so
+that it does not take what is measured.
 """
 
 import json
@@ -16,11 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from mobilesync.engine.clock import SystemClock
-from mobilesync.transports.certificates import development_certificate
-
 START_TIMEOUT_S = 120.0
 SETTLE_S = 0.3
 """A server that serves is left alone so long, before anybody measures it."""
@@ -33,22 +28,6 @@ class Measured:
     process: subprocess.Popen[str]
     ports: dict[str, Any]
     folder: Path
-
-    def cpu_s(self) -> float:
-        """Processor time of the server so far, user and system."""
-        times = psutil.Process(self.process.pid).cpu_times()
-        return times.user + times.system
-
-    def rss_kb(self) -> float:
-        """Resident memory of the server."""
-        return psutil.Process(self.process.pid).memory_info().rss / 1024
-
-
-def pin_load() -> None:
-    """Keep this process off the server's processor."""
-    others = os.sched_getaffinity(0) - {0}
-    if others:
-        os.sched_setaffinity(0, others)
 
 
 @contextmanager
@@ -71,21 +50,6 @@ def mobilesync_server(data: str = "", **settings: str) -> Iterator[Measured]:
             _wait_for(left, process)
             time.sleep(SETTLE_S)
             yield Measured(process, json.loads(left.read_text()), folder)
-
-
-@contextmanager
-def floor_server() -> Iterator[Measured]:
-    """The bare TLS push server of floor_server.py."""
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
-        folder = Path(name)
-        files = development_certificate(folder, SystemClock().wall_ms())
-        command = [sys.executable, "-m", "benchmarks.floor_server"]
-        command += [str(files.certificate), str(files.key)]
-        with _running(command, folder) as process:
-            assert process.stdout is not None
-            ports = json.loads(process.stdout.readline())
-            ports["certificate"] = str(files.certificate)
-            yield Measured(process, ports, folder)
 
 
 @contextmanager

@@ -118,7 +118,8 @@ def _path_of(program: str) -> str | None:
 def running(recipe: Recipe) -> Iterator[Running]:
     """The peer, from when it accepts connections. Its files are gone afterwards."""
     program = find(recipe)
-    with tempfile.TemporaryDirectory(prefix=f"bench-{recipe.name}-") as name:
+    # Here, and not in a temporary place, which may be in memory, where syncing costs nothing.
+    with tempfile.TemporaryDirectory(prefix=f"bench-{recipe.name}-", dir=Path.cwd()) as name:
         folder = Path(name)
         files = development_certificate(folder, SystemClock().wall_ms())
         device_port, publish_port = _free_ports(2)
