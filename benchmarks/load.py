@@ -17,7 +17,7 @@ from benchmarks.peers.ours import Ours
 from benchmarks.peers.peer import Running
 
 WITHIN_S = 900.0
-SPEAKS = {"mosquitto": "mqtt", "jetstream-always": "jetstream"}
+SPEAKS = {"mosquitto": "mqtt", "jetstream-always": "jetstream", "floor-unsynced": "floor"}
 """What is spoken to a peer, where it is not named like the peer."""
 
 

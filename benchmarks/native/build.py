@@ -25,6 +25,7 @@ PROGRAMS = {
         "main", "options", "works", "report", "cost", "latency", "fleet", "publishers",
         "speak_mobilesync", "publish_http", "publish_floor", *SHARED,
     ),
+    "floor": ("floor", "floor_devices", "floor_log", "floor_publishers", *SHARED),
 }  # fmt: skip
 
 

@@ -38,6 +38,12 @@ void bytes_drop(struct bytes *bytes, size_t size);
 void bytes_clear(struct bytes *bytes);
 void bytes_free(struct bytes *bytes);
 
+/* Empty it, but keep its room: for the few that are filled again at once. */
+static inline void bytes_reuse(struct bytes *bytes)
+{
+    bytes->begin = bytes->end = 0;
+}
+
 static inline uint8_t *put_u16(uint8_t *at, uint16_t value)
 {
     at[0] = (uint8_t)(value >> 8);

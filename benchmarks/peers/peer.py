@@ -61,6 +61,8 @@ class Recipe:
     """Write the configuration into the place; returns the command, given the program's path."""
     publishes_on_device_port: bool = False
     """It tells plain publishers from TLS devices on one port."""
+    build: Callable[[], str] | None = None
+    """Where it is a program of our own: make it, and say where it is. Raises PeerMissing."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class Running:
 
 
 def find(recipe: Recipe) -> str:
-    """The path of the peer's program, installed if need be. Raises PeerMissing."""
+    """The path of the peer's program, installed or built if need be. Raises PeerMissing."""
+    if recipe.build is not None:
+        return recipe.build()
     if found := _path_of(recipe.program):
         return found
     if recipe.debian_package and os.geteuid() == 0 and shutil.which("apt-get"):

@@ -1,13 +1,18 @@
 """The load generator with every protocol: nothing lost, nothing out of order, all acked."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.load import Load, LoadFailed, Report
 from benchmarks.native.build import BuildError, build
+from benchmarks.peers.floor import FLOOR
 from benchmarks.peers.ours import Ours, ours
+from benchmarks.peers.peer import PeerMissing, Recipe, Running, running
 
 DEVICES = 20
 
@@ -77,6 +82,23 @@ def _check_a_refusal(server: Ours) -> None:
         Load.against(server, devices=DEVICES, tokens=tokens).run(30)
     with pytest.raises(LoadFailed, match="HTTP 401"):
         Load.against(server, devices=DEVICES, api_key="wrong", warm_seconds=1).run(30)
+
+
+@contextmanager
+def _peer(recipe: Recipe) -> Iterator[Running]:
+    """A peer that is there already: a test installs nothing."""
+    try:
+        with running(replace(recipe, debian_package=None)) as peer:
+            yield peer
+    except PeerMissing as missing:
+        pytest.skip(str(missing))
+
+
+def test_floor_unicast() -> None:
+    with _peer(FLOOR) as floor:
+        report = Load.against(floor, devices=DEVICES, seconds=1, warm_seconds=0.2).run(30)
+        _check_nothing_is_lost(report)
+        assert report.acks == report.delivered
 
 
 def test_no_server_is_said_in_a_sentence() -> None:
