@@ -50,7 +50,7 @@ def serving(system: System) -> Iterator[Running]:
 
 def drive(peer: Running, work: str, options: Options) -> Mapping[str, float]:
     """What the load reports of one work. Raises LoadFailed, also when oplogs were lost."""
-    count = int(options.get("devices", 0))
+    count = int(options.get("devices", 1))
     others: dict[str, Any] = {name: options[name] for name in options if name != "devices"}
     load = Load.against(peer, devices=count, work=work, payload=PAYLOAD_BYTES, **others)
     if work != "idle":
@@ -84,7 +84,6 @@ def _is_number(value: object) -> bool:
 def _insert(peer: Running, options: Options) -> Mapping[str, float]:
     program = find(POSTGRESQL)
     make_table(peer, program)
-    before_s = peer.cpu_s()
     done = insert(
         peer,
         program,
@@ -95,7 +94,7 @@ def _insert(peer: Running, options: Options) -> Mapping[str, float]:
     )
     return {
         "published_per_s": done.rows_per_s,
-        "server_cpu_us_per_oplog": (peer.cpu_s() - before_s) / done.rows * 1e6,
+        "server_cpu_us_per_oplog": done.server_cpu_s / done.rows * 1e6,
         "load_cpu_share": done.load_cpu_share,
         "mean_us": done.mean_ms * 1000,
     }

@@ -16,7 +16,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,10 +75,16 @@ class Running:
 
     def cpu_s(self) -> float:
         """Processor time so far, user and system, of the process and its children."""
-        main, *others = [process.cpu_times() for process in self._processes()]
+        main, *children = self._processes()
+        children_s = 0.0
+        for child in children:
+            # One that ends meanwhile is counted with its parent.
+            with suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                children_s += times.user + times.system
+        own = main.cpu_times()
         # Of children that have ended, such as PostgreSQL's, their parent keeps the time.
-        ended_s = main.children_user + main.children_system
-        return ended_s + sum(times.user + times.system for times in (main, *others))
+        return children_s + own.user + own.system + own.children_user + own.children_system
 
     def rss_kb(self) -> float:
         """Resident memory of the process and its children."""

@@ -19,8 +19,11 @@ import resource
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from benchmarks.load import pin
 from benchmarks.peers.peer import HOST, Place, Recipe, Running
@@ -45,6 +48,7 @@ SETTINGS = {
     "max_wal_size": "4GB",
 }
 _PREPARE_TIMEOUT_S = 60.0
+_BACKENDS_TIMEOUT_S = 5.0
 _TRANSACTIONS = re.compile(r"number of transactions actually processed: (\d+)")
 _PER_S = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 _MEAN_MS = re.compile(r"^latency average = ([\d.]+) ms", re.MULTILINE)
@@ -63,6 +67,7 @@ class Inserted:
     mean_ms: float
     """From a statement to its answer."""
     load_cpu_share: float
+    server_cpu_s: float
 
 
 def _prepare(place: Place, program: str) -> Sequence[str]:
@@ -131,11 +136,31 @@ def insert(
     load = (f"--client={connections}", "--jobs=1", f"--time={max(1, round(seconds))}")
     ways = ("--protocol=prepared", "--no-vacuum", f"--file={script}", payload)
     command = [_beside(program, "pgbench"), *_address(peer), *load, *ways, "postgres"]
+    _wait_for_backends(peer)
+    server_s = peer.cpu_s()
     before, begin_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     printed = _run(command, peer.place.folder, timeout_s=seconds + _PREPARE_TIMEOUT_S)
     after, took_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - begin_s
     busy_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return inserted(printed, batch, busy_s / took_s)
+    _wait_for_backends(peer)
+    return inserted(printed, batch, busy_s / took_s, peer.cpu_s() - server_s)
+
+
+def _wait_for_backends(peer: Running) -> None:
+    """Until those whose connection has ended are gone, and their time is with their parent."""
+    end_s = time.monotonic() + _BACKENDS_TIMEOUT_S
+    while _backends(peer) and time.monotonic() < end_s:
+        time.sleep(0.02)
+
+
+def _backends(peer: Running) -> int:
+    count = 0
+    for process in psutil.Process(peer.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            # A backend's title names the user whom it serves; one that ended has none any more.
+            title = " ".join(process.cmdline())
+            count += not title or f" {USER} " in title
+    return count
 
 
 def statement(batch: int) -> str:
@@ -145,12 +170,13 @@ def statement(batch: int) -> str:
     return "\n".join((*chances, f"INSERT INTO oplogs (channel, payload) VALUES {rows};")) + "\n"
 
 
-def inserted(printed: str, batch: int, load_cpu_share: float) -> Inserted:
+def inserted(printed: str, batch: int, load_cpu_share: float, server_cpu_s: float) -> Inserted:
     """What pgbench's report says. Raises PostgresqlFailed if it is none."""
     count, per_s, mean = (each.search(printed) for each in (_TRANSACTIONS, _PER_S, _MEAN_MS))
     if not (count and per_s and mean):
         raise PostgresqlFailed(f"pgbench said: {printed[-1000:]}")
-    return Inserted(int(count[1]) * batch, float(per_s[1]) * batch, float(mean[1]), load_cpu_share)
+    rows, rows_per_s = int(count[1]) * batch, float(per_s[1]) * batch
+    return Inserted(rows, rows_per_s, float(mean[1]), load_cpu_share, server_cpu_s)
 
 
 def _beside(program: str, name: str) -> str:
