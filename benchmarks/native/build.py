@@ -23,7 +23,7 @@ SHARED = ("bytes", "line", "msgpack", "trouble")
 PROGRAMS = {
     "load": (
         "main", "options", "works", "report", "cost", "latency", "fleet", "publishers",
-        "speak_mobilesync", "publish_http", "publish_floor", *SHARED,
+        "speak_mobilesync", "publish_http", "publish_floor", "speak_mqtt", *SHARED,
     ),
     "floor": ("floor", "floor_devices", "floor_log", "floor_publishers", *SHARED),
 }  # fmt: skip

@@ -17,7 +17,7 @@
 #define DESCRIPTORS_SPARE 64
 
 static const struct speaker *const speakers[] = {
-    &speak_mobilesync, &speak_floor,
+    &speak_mobilesync, &speak_floor, &speak_mqtt,
 };
 
 static const struct work {
