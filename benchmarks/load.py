@@ -6,7 +6,9 @@ does not report stays None. The program runs on every processor but the server's
 
 import os
 import subprocess
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +19,8 @@ from benchmarks.peers.ours import Ours
 from benchmarks.peers.peer import Running
 
 WITHIN_S = 900.0
+STOP_S = 30.0
+HELD_S_MAX = 86_400.0
 SPEAKS = {"mosquitto": "mqtt", "jetstream-always": "jetstream", "floor-unsynced": "floor"}
 """What is spoken to a peer, where it is not named like the peer."""
 
@@ -65,6 +69,9 @@ class Report(msgspec.Struct, frozen=True):
     cpu_us_per_device: float | None = None
     last_device_ms: float | None = None
     last_device_ms_most: float | None = None
+    away: int | None = None
+    """Devices that had not come back when the storm's time was over."""
+    unicast_delivered: int | None = None
     unicast_p50_us: float | None = None
     unicast_p99_us: float | None = None
     unicast_p999_us: float | None = None
@@ -72,6 +79,24 @@ class Report(msgspec.Struct, frozen=True):
     server_rss_kb_after: float | None = None
     kb_per_connection: float | None = None
     cpu_s_per_minute: float | None = None
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """What is known once all devices are connected and have settled."""
+
+    connected: int
+    connect_s: float
+    server_rss_kb_before: float
+    server_rss_kb_after: float
+    kb_per_connection: float
+
+
+@dataclass
+class Held:
+    """Devices that are connected and idle. The report is there after the end."""
+
+    connected: Connected
+    report: Report | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,25 +165,54 @@ class Load:
         """The program, built if need be, and its arguments. Raises BuildError."""
         return [str(build("load")), *self.arguments()]
 
+    @contextmanager
+    def held(self) -> Iterator["Held"]:
+        """Idle devices, connected until the block ends. Raises LoadFailed."""
+        told = replace(self, work="idle", hold=True, seconds=self.seconds or HELD_S_MAX)
+        with _started(told.command(), subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            if not first:
+                raise _failure(process)
+            held = Held(msgspec.json.decode(first, type=Connected))
+            yield held
+            process.stdin.close()
+            last = process.stdout.read()
+            if process.wait(STOP_S) != 0:
+                raise _failure(process)
+            held.report = msgspec.json.decode(last.splitlines()[-1], type=Report)
+
     def run(self, within_s: float = WITHIN_S) -> Report:
         """Run it to its end. Raises LoadFailed, with what the program said."""
-        process = subprocess.Popen(
-            self.command(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with process:
-            pin(process.pid)
+        with _started(self.command(), subprocess.DEVNULL) as process:
             try:
                 output, errors = process.communicate(timeout=within_s)
             except subprocess.TimeoutExpired:
-                process.kill()
                 raise LoadFailed(f"not done within {within_s:g} s") from None
-        if process.returncode != 0:
-            raise LoadFailed(errors.strip() or f"ended with status {process.returncode}")
+            if process.returncode != 0:
+                raise LoadFailed(errors.strip() or f"ended with status {process.returncode}")
         return msgspec.json.decode(output.splitlines()[-1], type=Report)
+
+
+@contextmanager
+def _started(command: list[str], stdin: int) -> Iterator[subprocess.Popen[str]]:
+    """The program, on its processor; it is gone afterwards, whatever happens."""
+    process = subprocess.Popen(
+        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            pin(process.pid)
+            yield process
+        finally:
+            process.kill()
+
+
+def _failure(process: subprocess.Popen[str]) -> LoadFailed:
+    assert process.stderr is not None
+    process.wait(STOP_S)
+    return LoadFailed(process.stderr.read().strip() or f"status {process.returncode}")
 
 
 def pin(pid: int) -> None:

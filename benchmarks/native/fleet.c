@@ -248,12 +248,13 @@ void device_received(struct device *device, const uint8_t *payload, size_t size)
     }
     if (!is_new(device, stamps[1]))
         return;
-    fleet->last_delivered_ns = now;
     if (stamps[1] >> NUMBER_LINE_SHIFT == fleet->slots - 1) {
         fleet->everyone_delivered++;
+        fleet->last_everyone_ns = now;
         latency_add(&fleet->everyone_latency, now - stamps[0]);
     } else {
         fleet->delivered++;
+        fleet->last_delivered_ns = now;
         latency_add(&fleet->latency, now - stamps[0]);
     }
 }

@@ -77,7 +77,7 @@ struct fleet {
     uint64_t delivered, everyone_delivered, acked, ack_writes;
     uint64_t out_of_order, repeated;
     uint64_t foreign; /* left over from other runs: acked, and otherwise ignored */
-    uint64_t last_delivered_ns;
+    uint64_t last_delivered_ns, last_everyone_ns;
     struct latency latency, everyone_latency;
 };
 

@@ -146,6 +146,11 @@ void watch(struct watched *watched)
     control(watched, EPOLL_CTL_ADD, EPOLLIN);
 }
 
+void unwatch(struct watched *watched)
+{
+    control(watched, EPOLL_CTL_DEL, 0);
+}
+
 void lines_wait(uint64_t timeout_ns)
 {
     struct epoll_event events[EVENTS_AT_ONCE];

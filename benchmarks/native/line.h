@@ -54,6 +54,7 @@ SSL_CTX *server_tls(const char *alpn, const char *certificate, const char *key);
 void lines_wait(uint64_t timeout_ns);
 
 void watch(struct watched *watched);
+void unwatch(struct watched *watched);
 
 /* `tls` NULL: plain. The owner hears opened() or ended(). */
 void line_connect(struct line *line, const struct line_owner *owner, const char *host,

@@ -26,6 +26,9 @@ static const struct work {
 } works[] = {
     {"unicast", work_unicast},
     {"publish", work_publish},
+    {"broadcast", work_broadcast},
+    {"storm", work_storm},
+    {"idle", work_idle},
 };
 
 static const struct speaker *speaker_named(const char *name)

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.load import Load, LoadFailed, Report
 from benchmarks.native.build import BuildError, build
 from benchmarks.peers.floor import FLOOR
+from benchmarks.peers.mosquitto import MOSQUITTO
 from benchmarks.peers.ours import Ours, ours
 from benchmarks.peers.peer import PeerMissing, Recipe, Running, running
 
@@ -99,6 +100,71 @@ def test_floor_unicast() -> None:
         report = Load.against(floor, devices=DEVICES, seconds=1, warm_seconds=0.2).run(30)
         _check_nothing_is_lost(report)
         assert report.acks == report.delivered
+
+
+@pytest.mark.slow
+def test_mqtt_unicast() -> None:
+    with _peer(MOSQUITTO) as mosquitto:
+        report = Load.against(mosquitto, devices=DEVICES, seconds=1, warm_seconds=0.2).run(30)
+        _check_nothing_is_lost(report)
+        assert report.acks == report.delivered
+
+
+@contextmanager
+def _server(name: str) -> Iterator[Running]:
+    if name == "mobilesync":
+        with ours() as server:
+            yield server
+    else:
+        with _peer({"floor": FLOOR, "mqtt": MOSQUITTO}[name]) as peer:
+            yield peer
+
+
+EVERY_WORK = pytest.mark.parametrize("name", ["mobilesync", "floor", "mqtt"])
+
+
+@pytest.mark.slow
+@EVERY_WORK
+def test_broadcast(name: str) -> None:
+    with _server(name) as server:
+        told = Load.against(
+            server, devices=DEVICES, work="broadcast", count=3, pause_ms=20, ack_ms=10
+        )
+        report = told.run(30)
+        assert report.published == 3
+        assert report.delivered == report.acks == 3 * DEVICES
+        assert (report.lost, report.out_of_order, report.repeated) == (0, 0, 0)
+        assert report.last_device_ms is not None
+        assert report.last_device_ms_most is not None
+        assert 0 < report.last_device_ms <= report.last_device_ms_most
+        both = replace(told, unicast_rate=200).run(30)
+        assert both.delivered == 3 * DEVICES
+        assert both.unicast_delivered
+        assert both.lost == 0
+
+
+@pytest.mark.slow
+@EVERY_WORK
+def test_storm(name: str) -> None:
+    with _server(name) as server:
+        report = Load.against(server, devices=DEVICES, work="storm", behind=5).run(30)
+        assert report.delivered == report.acks == 5 * DEVICES
+        assert (report.lost, report.out_of_order, report.repeated, report.away) == (0, 0, 0, 0)
+        assert report.caught_up_s
+
+
+@pytest.mark.slow
+@EVERY_WORK
+def test_idle(name: str) -> None:
+    with _server(name) as server:
+        idle = Load.against(server, devices=DEVICES, beat_s=1, seconds=20)
+        with idle.held() as held:
+            assert held.connected.connected == DEVICES
+            assert held.connected.server_rss_kb_after > 1000
+        assert held.report is not None
+        assert held.report.cpu_s_per_minute is not None
+        assert held.report.seconds is not None
+        assert held.report.seconds < 2
 
 
 def test_no_server_is_said_in_a_sentence() -> None:
