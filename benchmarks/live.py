@@ -5,15 +5,17 @@ backlog. What the load reports is checked before it counts: nothing lost, nothin
 """
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import mobilesync
-from benchmarks.kernel import KernelMemory
+from benchmarks.kernel import kernel_kb
 from benchmarks.load import Load, LoadFailed, Report
 from benchmarks.peers.ours import ours
 from benchmarks.peers.peer import PeerMissing, Running, find, running
@@ -22,6 +24,7 @@ from benchmarks.systems import ALL, OURS, System
 from benchmarks.works.turns import Options
 
 WITHIN_S = 300.0
+SPARE_S = 60.0
 PAYLOAD_BYTES = 200
 
 
@@ -53,13 +56,22 @@ def drive(peer: Running, work: str, options: Options) -> Mapping[str, float]:
     count = int(options.get("devices", 1))
     others: dict[str, Any] = {name: options[name] for name in options if name != "devices"}
     load = Load.against(peer, devices=count, work=work, payload=PAYLOAD_BYTES, **others)
-    if work != "idle":
-        return checked(load.run(WITHIN_S), options)
-    kernel = KernelMemory()
-    with kernel.watched():
-        report = load.run(WITHIN_S + others["seconds"])
-    per_connection = {"kernel_kb_per_connection": kernel.grown_kb() / count}
-    return {**checked(report, options), **per_connection}
+    if work == "idle":
+        return _idle(load, count, options)
+    return checked(load.run(WITHIN_S), options)
+
+
+def _idle(load: Load, count: int, options: Options) -> Mapping[str, float]:
+    """Quiet for so many seconds, once all are connected; with what the kernel took for them."""
+    before_kb, quiet_s = kernel_kb(), options["seconds"]
+    with replace(load, seconds=quiet_s + SPARE_S).held() as held:
+        grown_kb = kernel_kb() - before_kb
+        time.sleep(quiet_s)
+    assert held.report is not None
+    return {
+        **checked(held.report, options),
+        "kernel_kb_per_connection": max(0.0, grown_kb) / count,
+    }
 
 
 def checked(report: Report, options: Options) -> dict[str, float]:

@@ -97,7 +97,7 @@ def lines(
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     high = max(high, low + 1)
     bottom = _TOP + 240
-    left, right = 70, WIDTH - 170
+    left, right = 70, WIDTH - 210
     step = (right - left) / max(len(along) - 1, 1)
 
     def place(number: int, value: float) -> tuple[float, float]:

@@ -127,8 +127,8 @@ SECTIONS = (
         "W4",
         "Idle: many connections, nothing but heartbeats",
         "Resident memory of the server's process for each connection, once all are connected and it"
-        " has been quiet; then a minute of heartbeats. The kernel's memory is what the machine's"
-        " grew by beyond both processes; it counts both ends of each connection.",
+        " has been quiet; then a minute of heartbeats. The kernel's memory is what it took"
+        " for sockets and tables meanwhile; it counts both ends of each connection.",
         (
             Chart(idle.KB, "Resident memory for each connection", "KB", bar=20.0),
             Chart(idle.CPU_S, "Server's processor time", "s per minute"),

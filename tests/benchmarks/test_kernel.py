@@ -1,9 +1,6 @@
-"""The kernel's memory is read and compared with what it was before."""
+"""The kernel's memory is added up from its two files."""
 
-import pytest
-
-from benchmarks import kernel
-from benchmarks.kernel import KernelMemory, grown, parsed
+from benchmarks.kernel import kernel_kb, parsed
 
 MEMORY = "MemTotal:  100 kB\nSlab:  30 kB\nSReclaimable:  9 kB\nKernelStack:  5 kB\n"
 SOCKETS = "sockets: used 7\nTCP: inuse 2 orphan 0 tw 0 alloc 2 mem 3\nUDP: inuse 0 mem 9\n"
@@ -13,17 +10,5 @@ def test_both_files_are_added_up() -> None:
     assert parsed(MEMORY, SOCKETS) == 30 + 5 + 3 * 4
 
 
-@pytest.mark.parametrize(
-    "seen, kb", [([], 0.0), ([5.0], 0.0), ([20.0, 110.0, 112.0, 300.0, 25.0, 111.0], 102.0)]
-)
-def test_it_grew_by_what_lasted(seen: list[float], kb: float) -> None:
-    assert grown(10.0, seen) == kb
-
-
-def test_watching_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "EVERY_S", 0.001)
-    memory = KernelMemory()
-    with memory.watched():
-        while not memory._seen_kb:
-            pass
-    assert memory.grown_kb() >= 0
+def test_this_machine_has_some() -> None:
+    assert kernel_kb() > 1000
