@@ -25,8 +25,9 @@ PAGE = "README.md"
 def write_page(results: Results, folder: Path) -> None:
     """Write the page and its charts; charts of an earlier run are removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.svg"):
-        old.unlink()
+    for section in SECTIONS:
+        for old in folder.glob(f"{section.work.lower()}-*.svg"):
+            old.unlink()
     charts: dict[str, str] = {}
     text = page(results, charts)
     for name, chart in charts.items():
