@@ -1,8 +1,8 @@
 """W1: publish in batches → fsync → push over TLS → ack → sync point saved, one channel per device.
 
-As fast as it gets through: publishers have a few batches unanswered each, and send the next when one
-was answered; then what each oplog cost the server. The floor's maximum shows what the load can do
-when the server costs little.
+As fast as it gets through: publishers have a few batches unanswered each, and send the next when
+one was answered; then what each oplog cost the server. The floor's maximum shows what the load can
+do when the server costs little.
 """
 
 from collections.abc import Sequence
