@@ -17,7 +17,8 @@
 #define DESCRIPTORS_SPARE 64
 
 static const struct speaker *const speakers[] = {
-    &speak_mobilesync, &speak_floor, &speak_mqtt,
+    &speak_mobilesync, &speak_floor,     &speak_mqtt,
+    &speak_nats,       &speak_jetstream, &speak_redis,
 };
 
 static const struct work {
