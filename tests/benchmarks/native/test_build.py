@@ -68,7 +68,7 @@ def test_sources_stay_within_one_reading() -> None:
         assert lines[0].startswith("/* "), path
         begun = 0
         for number, line in enumerate(lines):
-            if line.startswith("{"):
+            if line == "{":
                 begun = number
-            elif line.startswith("}"):
+            elif line == "}":
                 assert number - begun <= 70, (path, line)
