@@ -112,6 +112,8 @@ class Load:
     first: int | None = None
     seconds: float | None = None
     warm_seconds: float | None = None
+    drain_s: float | None = None
+    """How long it waits at the end for what has not arrived yet."""
     rate: float | None = None
     unicast_rate: float | None = None
     publishers: int | None = None

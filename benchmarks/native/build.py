@@ -22,9 +22,9 @@ COMPILE_TIMEOUT_S = 120
 SHARED = ("bytes", "line", "msgpack", "trouble")
 PROGRAMS = {
     "load": (
-        "main", "options", "works", "works_many", "report", "cost", "latency", "fleet", "publishers",
-        "speak_mobilesync", "publish_http", "publish_floor", "speak_mqtt",
-        *SHARED,
+        "main", "options", "works", "works_many", "report", "cost", "latency", "fleet",
+        "publishers", "speak_mobilesync", "publish_http", "publish_floor", "speak_mqtt",
+        "speak_nats", "speak_redis", *SHARED,
     ),
     "floor": ("floor", "floor_devices", "floor_log", "floor_publishers", *SHARED),
 }  # fmt: skip

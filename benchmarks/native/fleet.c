@@ -278,7 +278,8 @@ static void ack_due(struct fleet *fleet, uint64_t now)
         fleet->acks.first = device->ack_next;
         if (fleet->acks.first == NULL)
             fleet->acks.last = NULL;
-        if (device->phase != READY || device->unacked == 0)
+        /* Some servers push before they have answered the greeting. */
+        if (device->phase == AWAY || device->unacked == 0)
             continue;
         device->ack_asked = true;
         fleet->speaker->ack(device);

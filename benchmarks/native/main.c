@@ -17,7 +17,8 @@
 #define DESCRIPTORS_SPARE 64
 
 static const struct speaker *const speakers[] = {
-    &speak_mobilesync, &speak_floor, &speak_mqtt,
+    &speak_mobilesync, &speak_floor,     &speak_mqtt,
+    &speak_nats,       &speak_jetstream, &speak_redis,
 };
 
 static const struct work {
@@ -64,6 +65,8 @@ int main(int argc, char **argv)
     load.options = read_options(argc, argv);
     load.speaker = speaker_named(load.options.speak);
     const struct work *work = work_named(load.options.work);
+    if (work->run == work_publish)
+        load.options.window = 1; /* one request in flight on each line, whatever the protocol */
     uint32_t publishers = publisher_lines(&load.options, load.speaker);
     if (load.speaker == &speak_mobilesync && (!load.options.api_key || !load.options.app))
         trouble("mobilesync needs --api-key and --app");

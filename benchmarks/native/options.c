@@ -35,6 +35,7 @@ static const struct row rows[] = {
     ROW("--first", WHOLE, first, 0, 1e9),
     ROW("--seconds", REAL, seconds, 0, 1e6),
     ROW("--warm-seconds", REAL, warm_seconds, 0, 1e6),
+    ROW("--drain-s", REAL, drain_s, 0, 3600),
     ROW("--rate", REAL, rate, 0, 1e7),
     ROW("--unicast-rate", REAL, unicast_rate, 0, 1e7),
     ROW("--publishers", WHOLE, publishers, 1, 1024),
@@ -81,8 +82,8 @@ static void set(struct options *options, const struct row *row, const char *text
 struct options read_options(int argc, char **argv)
 {
     struct options options = {
-        .host = "127.0.0.1", .devices = 1000, .seconds = 8, .warm_seconds = 2, .publishers = 4,
-        .window = 2, .batch = 100, .outstanding = 5000, .payload = 200, .ack_ms = 100,
+        .host = "127.0.0.1", .devices = 1000, .seconds = 8, .warm_seconds = 2, .drain_s = 60,
+        .publishers = 4, .window = 2, .batch = 100, .outstanding = 5000, .payload = 200, .ack_ms = 100,
         .behind = 20, .count = 10, .pause_ms = 1500, .connect_at_once = 64, .seed = 1,
     };
     for (int i = 1; i < argc; i++) {

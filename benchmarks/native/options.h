@@ -11,7 +11,7 @@ struct options {
     const char *speak, *work, *host, *tokens, *api_key, *app;
     uint32_t device_port, publish_port;
     uint32_t devices, first;
-    double seconds, warm_seconds, rate, unicast_rate;
+    double seconds, warm_seconds, drain_s, rate, unicast_rate;
     uint32_t publishers, window, batch, outstanding, payload;
     uint32_t ack_ms, behind, count, pause_ms, beat_s, connect_at_once, server_pid;
     uint32_t seed;

@@ -1,8 +1,8 @@
 /* MQTT 3.1.1 with QoS 1: one filter for each device and one for everyone, sessions that persist.
  *
  * Strategy: a device collects the PUBACK of each oplog as the bytes that it will be, and all of
- * them leave in one write. A publisher's batch is so many PUBLISH packets in one write, each of which is
- * answered by its own PUBACK.
+ * them leave in one write. A publisher's batch is so many PUBLISH packets in one write, each of
+ * which is answered by its own PUBACK.
  */
 
 #include <stdio.h>

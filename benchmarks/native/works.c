@@ -15,7 +15,6 @@
 #include "trouble.h"
 
 #define CONNECT_S_MAX 300
-#define DRAIN_S_MAX 60
 #define TURN_NS_MAX (100 * MILLISECOND_NS)
 /* What a server does after the last ack has left here. */
 #define SETTLE_S 0.2
@@ -113,11 +112,17 @@ double connect_all(struct load *load)
     return (double)(now_ns() - begun) / 1e9;
 }
 
+/* When patience with what is on its way ends. */
+static uint64_t drained_ns(const struct load *load)
+{
+    return now_ns() + (uint64_t)(load->options.drain_s * 1e9);
+}
+
 void drain(struct load *load)
 {
     publishers_feed(&load->pool, (struct feed){0});
-    run_until(load, all_delivered, now_ns() + DRAIN_S_MAX * SECOND_NS);
-    run_until(load, all_acked, now_ns() + DRAIN_S_MAX * SECOND_NS);
+    run_until(load, all_delivered, drained_ns(load));
+    run_until(load, all_acked, drained_ns(load));
 }
 
 static void forget_figures(struct load *load)
@@ -137,7 +142,7 @@ static void feed_unicast(struct load *load, double seconds)
     publishers_feed(&load->pool, feed);
     /* In an open loop what has fallen due goes out, however long it takes. */
     if (rate > 0)
-        run_until(load, all_published, now_ns() + (uint64_t)((seconds + DRAIN_S_MAX) * 1e9));
+        run_until(load, all_published, drained_ns(load) + (uint64_t)(seconds * 1e9));
     else
         run_for(load, seconds);
 }
@@ -156,7 +161,7 @@ void work_unicast(struct load *load)
     struct span begun = span_begin();
     feed_unicast(load, load->options.seconds);
     publishers_feed(&load->pool, (struct feed){0});
-    run_until(load, all_delivered, now_ns() + DRAIN_S_MAX * SECOND_NS);
+    run_until(load, all_delivered, drained_ns(load));
     struct span delivered = span_until_now(begun);
     drain(load);
     run_for(load, SETTLE_S);
@@ -181,7 +186,6 @@ void work_unicast(struct load *load)
 void work_publish(struct load *load)
 {
     struct feed feed = {.feeding = FEED_FAST, .limit = UINT64_MAX, .unwatched = true};
-    load->pool.window = 1;
     connect_publishers(load);
     publishers_feed(&load->pool, feed);
     run_for(load, load->options.warm_seconds);
@@ -203,5 +207,5 @@ void work_publish(struct load *load)
     report_whole("reopened", load->pool.reopened);
     report_end();
     publishers_feed(&load->pool, (struct feed){0});
-    run_through(load, all_published, DRAIN_S_MAX, "the last answers");
+    run_through(load, all_published, load->options.drain_s, "the last answers");
 }

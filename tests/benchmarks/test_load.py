@@ -12,8 +12,10 @@ from benchmarks.load import Load, LoadFailed, Report
 from benchmarks.native.build import BuildError, build
 from benchmarks.peers.floor import FLOOR
 from benchmarks.peers.mosquitto import MOSQUITTO
+from benchmarks.peers.nats import CORE_NATS, JETSTREAM
 from benchmarks.peers.ours import Ours, ours
 from benchmarks.peers.peer import PeerMissing, Recipe, Running, running
+from benchmarks.peers.redis import REDIS
 
 DEVICES = 20
 
@@ -103,11 +105,37 @@ def test_floor_unicast() -> None:
 
 
 @pytest.mark.slow
-def test_mqtt_unicast() -> None:
-    with _peer(MOSQUITTO) as mosquitto:
-        report = Load.against(mosquitto, devices=DEVICES, seconds=1, warm_seconds=0.2).run(30)
+@pytest.mark.parametrize("recipe", [MOSQUITTO, REDIS, JETSTREAM], ids=lambda each: each.name)
+def test_unicast_of_a_peer(recipe: Recipe) -> None:
+    with _peer(recipe) as peer:
+        told = Load.against(peer, devices=DEVICES, seconds=1, warm_seconds=0.2, outstanding=500)
+        report = told.run(30)
         _check_nothing_is_lost(report)
         assert report.acks == report.delivered
+        assert report.ack_writes
+        assert report.ack_writes <= DEVICES * 15
+
+
+@pytest.mark.slow
+def test_nats_unicast_and_broadcast() -> None:
+    with _peer(CORE_NATS) as nats:
+        unicast = Load.against(nats, devices=DEVICES, seconds=0.5, warm_seconds=0.1)
+        report = unicast.run(30)
+        _check_nothing_is_lost(report)
+        assert report.acks == 0
+        broadcast = replace(unicast, work="broadcast", count=3, pause_ms=10)
+        assert broadcast.run(30).delivered == 3 * DEVICES
+        with pytest.raises(LoadFailed, match="keeps nothing"):
+            replace(unicast, work="storm", behind=1).run(30)
+
+
+@pytest.mark.slow
+def test_jetstream_publishes() -> None:
+    with _peer(JETSTREAM) as jetstream:
+        told = Load.against(
+            jetstream, devices=DEVICES, work="publish", seconds=0.5, warm_seconds=0, batch=1
+        )
+        assert told.run(30).published
 
 
 @contextmanager

@@ -66,3 +66,9 @@ def test_sources_stay_within_one_reading() -> None:
         assert len(lines) <= 500, path
         assert max(map(len, lines)) <= 100, path
         assert lines[0].startswith("/* "), path
+        begun = 0
+        for number, line in enumerate(lines):
+            if line == "{":
+                begun = number
+            elif line == "}":
+                assert number - begun <= 70, (path, line)
