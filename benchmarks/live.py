@@ -77,11 +77,13 @@ def _idle(load: Load, count: int, options: Options) -> Mapping[str, float]:
 def checked(report: Report, options: Options) -> dict[str, float]:
     """The report's figures by name, with the rate that was offered.
 
-    Raises LoadFailed if the system lost oplogs or changed their order.
+    Raises LoadFailed if the system lost oplogs, changed their order, or did nothing.
     """
     for name in ("lost", "out_of_order"):
         if count := getattr(report, name):
             raise LoadFailed(f"{count:,} oplogs {name.replace('_', ' ')}")
+    if report.published == 0:
+        raise LoadFailed("nothing was answered while it was measured")
     fields = msgspec.to_builtins(report)
     figures = {name: float(value) for name, value in fields.items() if _is_number(value)}
     if rate := options.get("rate"):

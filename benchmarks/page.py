@@ -16,7 +16,7 @@ from benchmarks.ratios import FLOOR, OURS, Spread
 from benchmarks.results import Results, WorkResult, read
 from benchmarks.sections import FAIRNESS, SECTIONS, Chart, Column, Section
 from benchmarks.systems import ALL, titled
-from benchmarks.works.unicast import PER_S
+from benchmarks.works.unicast import CEILING, PER_S
 
 RESULTS = Path("docs/benchmarks/results.json")
 PAGE = "README.md"
@@ -97,7 +97,7 @@ def _section(section: Section, work: WorkResult, charts: dict[str, str]) -> Iter
 
 def _chart(chart: Chart, work: WorkResult, case: str) -> str:
     found = work.spreads(case, chart.figure)
-    if not found:
+    if OURS not in found:
         return ""
     rows = [
         Row(titled(system), _divided(spread, chart.divisor), system == OURS)
@@ -171,18 +171,19 @@ def _load(results: Results) -> Iterator[str]:
         return
     yield "## Is the load the limit?"
     yield (
-        "The load is a C program on the other processor. Its share of that processor says whether"
-        " it had time left; the C floor, which costs little, shows how much it gets through."
+        "The load is a C program on the other processors, in one thread. Its share of a processor"
+        " says whether it had time left; the C floor, which costs little, shows how much it gets"
+        " through when the server does not limit it."
     )
+    ceiling = unicast.spreads(CEILING, PER_S).get(FLOOR)
     rows: list[list[str]] = []
     for case in unicast.medians:
         shares, rates = unicast.spreads(case, "load_cpu_share"), unicast.spreads(case, PER_S)
-        floor = rates.get(FLOOR)
         for name, rate in _ordered(rates):
             share = f"{shares[name].most:.2f}" if name in shares else ""
-            part = f"{rate.median / floor.median:.2f}" if floor else "n/a"
+            part = f"{rate.median / ceiling.median:.2f}" if ceiling else "n/a"
             rows.append([case, titled(name), told(rate.median), part, share])
-    yield _table(["", "system", "oplogs/s", "of the floor's", "load's share, at most"], rows)
+    yield _table(["", "system", "oplogs/s", "of the load's most", "load's share, at most"], rows)
 
 
 def _systems(results: Results) -> Iterator[str]:

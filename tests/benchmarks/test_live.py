@@ -32,6 +32,11 @@ def test_lost_or_disordered_oplogs_void_a_run(broken: str, says: str) -> None:
         checked(report, {})
 
 
+def test_a_run_in_which_nothing_happened_counts_for_nothing() -> None:
+    with pytest.raises(LoadFailed, match="nothing was answered"):
+        checked(Report(speak="jetstream", work="publish", devices=0, published=0), {})
+
+
 def test_a_missing_system_is_not_served() -> None:
     recipe = Recipe("none", "no-such-server", None, None, lambda _place, _path: ())
     with pytest.raises(PeerMissing), serving(System("none", "None", "mqtt", "", recipe)):

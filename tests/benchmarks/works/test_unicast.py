@@ -23,7 +23,8 @@ def test_the_last_line_and_the_maxima() -> None:
         " throughput_vs_mosquitto=3.00 cpu_vs_mosquitto=0.50 cpu_vs_floor=2.00"
     )
     assert unicast.maxima(result) == {name: each[unicast.PER_S] for name, each in FIGURES.items()}
-    assert list(result.medians) == ["1,000 devices", "10,000 devices"]
+    assert list(result.medians) == ["1,000 devices", "10,000 devices", unicast.CEILING]
+    assert set(result.spreads(unicast.CEILING, unicast.PER_S)) == {"floor"}
     assert {options["devices"] for _, _, options in bench.asked} == {1_000, 10_000}
 
 
