@@ -173,7 +173,9 @@ static void publisher_greet(struct publisher *publisher)
 static void jetstream_publisher_greet(struct publisher *publisher)
 {
     static const char stream[] = "{\"name\":\"BENCH\",\"subjects\":[\"bench.>\"],"
-                                 "\"storage\":\"file\",\"retention\":\"limits\"}";
+                                 "\"storage\":\"file\",\"retention\":\"limits\","
+                                 /* By default it has 1,000 at most since version 2.15. */
+                                 "\"max_consumers\":1000000}";
     struct bytes *out = &publisher->line.out;
     uint32_t index = publisher->index;
     bytes_print(out, CONNECT, 'p', index);
