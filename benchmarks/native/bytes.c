@@ -37,7 +37,8 @@ uint8_t *bytes_extend(struct bytes *bytes, size_t size)
 
 void bytes_add(struct bytes *bytes, const void *data, size_t size)
 {
-    memcpy(bytes_extend(bytes, size), data, size);
+    if (size > 0) /* otherwise `data` may be no place at all */
+        memcpy(bytes_extend(bytes, size), data, size);
 }
 
 void bytes_add_text(struct bytes *bytes, const char *text)

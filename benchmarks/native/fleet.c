@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
 #include "trouble.h"
 
 #define LINE_BYTES_MAX 9000
-#define RETRY_MS 100
+#define OWN_TIME_MS 500
+#define OWN_TIME_MS_MAX 120000
 #define NEVER UINT64_MAX
 
 static const struct line_owner device_line;
@@ -43,6 +45,7 @@ void fleet_begin(struct fleet *fleet, const struct options *options,
 {
     fleet->options = options;
     fleet->speaker = speaker;
+    fleet->random = UINT64_C(0xd1b54a32d192ed03) ^ options->seed;
     fleet->tls = client_tls(speaker->alpn);
     fleet->count = options->devices;
     fleet->slots = publisher_lines + 1;
@@ -126,7 +129,7 @@ void device_ready(struct device *device)
     if (device->phase != CONNECTING)
         return;
     device->phase = READY;
-    device->knows = true;
+    device->ends = 0;
     fleet->connecting--;
     fleet->ready++;
     if (fleet->options->beat_s == 0 || device->in_beats)
@@ -142,6 +145,15 @@ void device_ready(struct device *device)
     else
         fleet->beats.first = device;
     fleet->beats.last = device;
+}
+
+/* What spec §8.2 asks of a client, and what clients of the others do as well. */
+static uint64_t own_time_ms(struct device *device)
+{
+    uint32_t most_ms = OWN_TIME_MS_MAX;
+    if (++device->ends < 8)
+        most_ms = OWN_TIME_MS << device->ends;
+    return draw_below(&device->fleet->random, most_ms);
 }
 
 void device_dismissed(struct device *device, const char *why, uint64_t retry_ms)
@@ -160,8 +172,9 @@ void device_dismissed(struct device *device, const char *why, uint64_t retry_ms)
     if (device->unacked > 0)
         trouble("device %u: %s, in the middle of what it received", device->number, why);
     leave_rows(device);
-    if (retry_ms == 0)
-        retry_ms = RETRY_MS;
+    uint64_t own_ms = own_time_ms(device);
+    if (own_ms > retry_ms)
+        retry_ms = own_ms;
     device->retry_due_ns = now_ns() + retry_ms * MILLISECOND_NS;
     fleet->waiting++;
     fleet->retried++;

@@ -46,11 +46,11 @@ struct device {
     /* For each publisher line, and last for everyone: the running number heard last. */
     uint32_t *heard;
     uint32_t missing;
+    uint32_t ends; /* in a row, without a session between */
 
     struct point own, everyone;
     uint64_t epoch;
     uint32_t beat_s;
-    bool knows; /* the server knows the device: it has been ready before */
     /* What the speaker collects for the next ack. */
     struct bytes acks;
 };
@@ -68,7 +68,7 @@ struct fleet {
     uint32_t next, connecting, ready, at_once, waiting;
     bool retries; /* whom the server sends away comes again: in a storm */
     bool leaving;
-    uint64_t retried;
+    uint64_t retried, random;
 
     struct row acks, beats;
     uint32_t unacked_devices;
@@ -96,7 +96,7 @@ uint64_t fleet_missing(const struct fleet *fleet);
 void device_ready(struct device *device);
 void device_received(struct device *device, const uint8_t *payload, size_t size);
 void device_acked(struct device *device);
-/* The server has ended it: `why`, and how long to stay away. */
+/* The server has ended it: `why`, and how long it advises to stay away. */
 void device_dismissed(struct device *device, const char *why, uint64_t retry_ms);
 const char *token_of(const struct device *device);
 

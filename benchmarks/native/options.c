@@ -83,8 +83,9 @@ struct options read_options(int argc, char **argv)
 {
     struct options options = {
         .host = "127.0.0.1", .devices = 1000, .seconds = 8, .warm_seconds = 2, .drain_s = 60,
-        .publishers = 4, .window = 2, .batch = 100, .outstanding = 5000, .payload = 200, .ack_ms = 100,
-        .behind = 20, .count = 10, .pause_ms = 1500, .connect_at_once = 64, .seed = 1,
+        .publishers = 4, .window = 2, .batch = 100, .outstanding = 5000, .payload = 200,
+        .ack_ms = 100, .behind = 20, .count = 10, .pause_ms = 1500, .connect_at_once = 64,
+        .seed = 1,
     };
     for (int i = 1; i < argc; i++) {
         const struct row *row = row_of(argv[i]);

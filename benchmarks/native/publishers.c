@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
 #include "trouble.h"
 
 #define ENDS_MAX 5
@@ -15,15 +16,6 @@ static const struct line_owner publisher_line;
 uint32_t publisher_lines(const struct options *options, const struct speaker *speaker)
 {
     return options->publishers * (speaker->one_in_flight ? options->window : 1);
-}
-
-/* Quick and even enough; what matters is that every system gets the same (xorshift). */
-static uint64_t draw(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state * UINT64_C(0x2545f4914f6cdd1d);
 }
 
 void publishers_begin(struct publishers *pool, const struct options *options,
@@ -199,8 +191,8 @@ static void add_next(struct publishers *pool, struct publisher *publisher, uint6
     uint32_t devices = pool->options->devices;
     uint64_t index = feed->chosen++;
     uint64_t stamps[2] = {feed->feeding == FEED_RATE ? due_ns_of(feed, index) : now, 0};
-    uint32_t place = (uint32_t)(feed->feeding == FEED_EACH ? index % devices
-                                                           : (draw(&pool->random) >> 32) % devices);
+    uint32_t place = feed->feeding == FEED_EACH ? (uint32_t)(index % devices)
+                                                : draw_below(&pool->random, devices);
     stamps[1] = ++pool->sent[(size_t)place * pool->count + publisher->index];
     stamps[1] |= number_of_line(pool, publisher->index);
     memcpy(pool->payload, stamps, sizeof stamps);
