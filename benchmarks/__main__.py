@@ -63,6 +63,8 @@ def main() -> None:
         versions=versions(),
         works=[],
     )
+    for name, value in found.machine.items():
+        say(f"{name}: {value}")
     for work in run_works(LiveBench(), wanted, quick, say):
         found.works.append(work)
         say(work.line)

@@ -12,16 +12,18 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import msgspec
+import psutil
 
 from benchmarks.ratios import Figures, Rounds, Spread, line, spread
 
 _FSYNCS = 200
+_LOOK_S = 1.0
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -142,7 +144,20 @@ def machine(folder: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "OpenSSL": ssl.OPENSSL_VERSION,
         "append and fdatasync of 200 B": f"{_fsync_us(folder):.0f} µs in the median",
+        "in use by others when it began": f"{others():.2f} processors",
     }
+
+
+def others() -> float:
+    """How many processors are busy now, while we do nothing: with other people's work."""
+    before_s, begin_s = sum(_busy_s()), time.monotonic()
+    time.sleep(_LOOK_S)
+    return (sum(_busy_s()) - before_s) / (time.monotonic() - begin_s)
+
+
+def _busy_s() -> Iterator[float]:
+    times = psutil.cpu_times()
+    yield from (times.user, times.system, times.nice, times.irq, times.softirq, times.steal)
 
 
 def _processor() -> str:
