@@ -125,7 +125,7 @@ void drain(struct load *load)
     run_until(load, all_acked, drained_ns(load));
 }
 
-static void forget_figures(struct load *load)
+void forget_figures(struct load *load)
 {
     fleet_forget_figures(&load->fleet);
     publishers_forget_figures(&load->pool);

@@ -42,6 +42,8 @@ double connect_all(struct load *load);
 void connect_publishers(struct load *load);
 /* Wait until everything that is published has been received and acked, as far as it ever will. */
 void drain(struct load *load);
+/* What was counted so far is not of the measured part. */
+void forget_figures(struct load *load);
 
 void work_unicast(struct load *load);
 void work_publish(struct load *load);

@@ -121,24 +121,32 @@ static bool caught_up(struct load *load)
     return all_ready(load) && all_delivered(load) && all_acked(load);
 }
 
+static void publish_to_each(struct load *load, uint32_t each)
+{
+    uint64_t limit = (uint64_t)each * load->fleet.count;
+    publishers_feed(&load->pool, (struct feed){.feeding = FEED_EACH, .limit = limit});
+    run_through(load, all_published, FILL_S_MAX, "oplogs for each device");
+}
+
 void work_storm(struct load *load)
 {
     struct fleet *fleet = &load->fleet;
-    uint64_t wanted = (uint64_t)load->options.behind * fleet->count;
-    if (!load->speaker->keeps && wanted > 0)
+    if (!load->speaker->keeps && load->options.behind > 0)
         trouble("%s keeps nothing for devices that are away", load->speaker->name);
     if (load->speaker->publishers_first)
         connect_publishers(load);
     double connect_s = connect_all(load);
+    connect_publishers(load);
+    /* One oplog each: a device that comes back is no new one, and says how far it is. */
+    publish_to_each(load, 1);
+    drain(load);
     run_for(load, NOTICE_S);
     fleet_disconnect(fleet);
+    forget_figures(load);
     run_for(load, NOTICE_S);
-    connect_publishers(load);
-    publishers_feed(&load->pool, (struct feed){.feeding = FEED_EACH, .limit = wanted});
-    run_through(load, all_published, FILL_S_MAX, "what devices will be behind by");
+    publish_to_each(load, load->options.behind);
     publishers_feed(&load->pool, (struct feed){0});
     run_for(load, NOTICE_S);
-    fleet_forget_figures(fleet);
 
     fleet->retries = true;
     struct span begun = span_begin();

@@ -137,15 +137,29 @@ def running(recipe: Recipe) -> Iterator[Running]:
             publish_port = device_port
         place = Place(folder, files.certificate, files.key, device_port, publish_port)
         command = recipe.prepare(place, program)
-        with (folder / "output.log").open("w") as output:
+        with (folder / "output.log").open("w") as output, _on_the_first_processor():
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
             for port in (device_port, publish_port):
                 _wait_for(port, process, folder / "output.log")
             yield Running(recipe.name, process.pid, place)
         finally:
             _stop(process)
+
+
+@contextmanager
+def _on_the_first_processor() -> Iterator[None]:
+    """What is started meanwhile runs there from its first thread on.
+
+    Pinning a process later pins its main thread only: the others of a Go program run on, wherever
+    they like, and it has counted more processors than it is to have.
+    """
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(all_of_them)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 def _free_ports(count: int) -> list[int]:
