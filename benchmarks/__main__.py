@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import page, results, scale
 from benchmarks.live import LiveBench, versions
+from benchmarks.native.build import BuildError
 from benchmarks.results import Results, WorkResult
 from benchmarks.works import broadcast, idle, latency, publish, storm, unicast
 from benchmarks.works.turns import Bench, Say
@@ -65,11 +66,14 @@ def main() -> None:
     )
     for name, value in found.machine.items():
         say(f"{name}: {value}")
-    for work in run_works(LiveBench(), wanted, quick, say):
-        found.works.append(work)
-        say(work.line)
-        # After each, so that a run that is ended early leaves what it found.
-        results.write(found, out)
+    try:
+        for work in run_works(LiveBench(), wanted, quick, say):
+            found.works.append(work)
+            say(work.line)
+            # After each, so that a run that is ended early leaves what it found.
+            results.write(found, out)
+    except BuildError as missing:
+        sys.exit(str(missing))
     if arguments.page or out == page.RESULTS:
         page.write_page(found, out.parent)
     for work in found.works:

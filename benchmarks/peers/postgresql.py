@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.load import pin
-from benchmarks.peers.peer import HOST, Place, Recipe, Running
+from benchmarks.peers.peer import HOST, PeerMissing, Place, Recipe, Running
 
 USER = "postgres"
 CHANNELS = 100_000
@@ -76,7 +76,10 @@ def _prepare(place: Place, program: str) -> Sequence[str]:
     data = place.folder / "data"
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        owner = pwd.getpwnam(USER)
+        try:
+            owner = pwd.getpwnam(USER)
+        except KeyError:
+            raise PeerMissing(f"it does not run as root, and there is no user {USER}") from None
         os.chown(data, owner.pw_uid, owner.pw_gid)
     options = ("--auth=trust", "--no-sync", f"--username={USER}", "--encoding=UTF8")
     _run(

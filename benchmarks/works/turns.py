@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import psutil
+
 from benchmarks.load import LoadFailed
 from benchmarks.peers.peer import PeerMissing
 from benchmarks.peers.postgresql import PostgresqlFailed
@@ -27,6 +29,7 @@ FAILURES = (
     PostgresqlFailed,
     RuntimeError,
     OSError,
+    psutil.Error,
     subprocess.SubprocessError,
 )
 _TRIES = 2
