@@ -38,7 +38,7 @@ crash: $(VENV)/.dev ## kill the real server and cut its disk, again and again
 bench-quick: $(VENV)/.bench ## every work for a few seconds, with all peers: does it still run?
 	@$(PY) -m benchmarks --quick $(ARGS)
 
-bench: $(VENV)/.bench ## every work beside the peers and the C floor, into docs/benchmarks (90 minutes)
+bench: $(VENV)/.bench ## every work beside the peers, into docs/benchmarks (90 minutes)
 	@$(PY) -m benchmarks $(ARGS)
 
 bench-scale: $(VENV)/.bench ## does cost stay flat with channels and stored oplogs? (15 minutes)
