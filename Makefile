@@ -8,7 +8,7 @@ SEEDS ?= 500
 ARGS ?=
 
 .DEFAULT_GOAL := test
-.PHONY: help run test check format sim crash bench-quick bench fuzz soak clean
+.PHONY: help run test check format sim crash bench-quick bench bench-scale fuzz soak clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -35,12 +35,14 @@ sim: $(VENV)/.dev ## simulate SEEDS seeds (500) of faults in virtual time
 crash: $(VENV)/.dev ## kill the real server and cut its disk, again and again
 	@$(PY) -m pytest -m "" --timeout=1800 tests/crash $(ARGS)
 
-bench-quick: $(VENV)/.dev ## every benchmark for a few seconds: does it still run?
+bench-quick: $(VENV)/.bench ## every work for a few seconds, with all peers: does it still run?
 	@$(PY) -m benchmarks --quick $(ARGS)
 
-bench: $(VENV)/.dev ## every benchmark, each beside its floor
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+bench: $(VENV)/.bench ## every work beside the peers, into docs/benchmarks (90 minutes)
 	@$(PY) -m benchmarks $(ARGS)
+
+bench-scale: $(VENV)/.bench ## does cost stay flat with channels and stored oplogs? (15 minutes)
+	@$(PY) -m benchmarks --work SCALE --out build/bench-scale.json $(ARGS)
 
 fuzz: $(VENV)/.dev ## look for new inputs that break the protocol
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
@@ -66,6 +68,10 @@ $(VENV)/.dev: pyproject.toml tools/system_packages.py | $(PY)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[server,dev]'
 	@$(PY) -m tools.system_packages
 	@touch $(VENV)/.server $@
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/.dev
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
 
 $(PY):
 	@python=$$(sh tools/pick_python.sh) && "$$python" -m venv $(VENV)

@@ -1,82 +1,94 @@
-"""Run the benchmarks: `python -m benchmarks [--quick]`. Ends with one line for each figure.
+"""Run the benchmarks: `python -m benchmarks [--quick] [--work W1 …]`.
 
-The store and the HTTP API first, each by itself, then the whole path. Whatever is printed names
-what it was measured beside; absolute figures say more about the machine.
+All works by default, every system in turns; it ends with one line for each work. The results are
+kept as JSON; those of a whole run are also made into docs/benchmarks/.
 """
 
 import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
+import shlex
 import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-import uvloop
+from benchmarks import page, results, scale
+from benchmarks.live import LiveBench, versions
+from benchmarks.native.build import BuildError
+from benchmarks.results import Results, WorkResult
+from benchmarks.works import broadcast, idle, latency, publish, storm, unicast
+from benchmarks.works.turns import Bench, Say
 
-from benchmarks import end_to_end
-from benchmarks.end_to_end import Outcome, Work
-from benchmarks.processes import pin_load
+WORKS = ("W1", "W2", "W3", "W4", "W5", "W6", "SCALE")
+QUICK_RESULTS = Path("build/bench-quick.json")
 
 
-async def rounds_of(work: Work, rounds: int) -> list[tuple[Outcome, Outcome]]:
-    """(Mobilesync, floor) of each round, in turns."""
-    pairs: list[tuple[Outcome, Outcome]] = []
-    for number in range(rounds):
-        ours = await end_to_end.measure_mobilesync(work)
-        floor = await end_to_end.measure_floor(work)
-        print(f"round {number + 1}: {ours}\n  floor: {floor}", flush=True)
-        pairs.append((ours, floor))
-    return pairs
+def run_works(bench: Bench, wanted: Sequence[str], quick: bool, say: Say) -> Iterator[WorkResult]:
+    """The results of the works, one after the other, as they are there."""
+    maxima: dict[str, float] = {}
+    if "W1" in wanted or "W6" in wanted:
+        first = unicast.measure(bench, unicast.QUICK if quick else unicast.FULL, say)
+        maxima = unicast.maxima(first)
+        yield first
+    if "W2" in wanted:
+        yield broadcast.measure(bench, broadcast.QUICK if quick else broadcast.FULL, say)
+    if "W3" in wanted:
+        yield storm.measure(bench, storm.QUICK if quick else storm.FULL, say)
+    if "W4" in wanted:
+        yield idle.measure(bench, idle.QUICK if quick else idle.FULL, say)
+    if "W5" in wanted:
+        yield publish.measure(bench, publish.QUICK if quick else publish.FULL, say)
+    if "W6" in wanted:
+        yield latency.measure(bench, latency.QUICK if quick else latency.FULL, maxima, say)
+    if "SCALE" in wanted:
+        yield scale.measure(scale.QUICK if quick else scale.FULL, say)
 
 
 def main() -> None:
-    """Run, print, and keep the results as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--devices", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results.json"))
-    arguments = parser.parse_args()
-    seconds = 3.0 if arguments.quick else 8.0
-    work = Work(devices=arguments.devices, latency_s=seconds, throughput_s=seconds)
-    for part in ("benchmarks.store", "benchmarks.http_publish"):
-        print(f"== {part}", flush=True)
-        quick = ["--quick"] if arguments.quick else []
-        subprocess.run([sys.executable, "-m", part, *quick], check=True)
-    print("== benchmarks.end_to_end", flush=True)
-    pin_load()
-    pairs = uvloop.run(rounds_of(work, 1 if arguments.quick else 5))
+    """Run, keep the results, and print the last lines."""
+    arguments = _arguments()
+    quick: bool = arguments.quick
+    # The scale needs minutes even when it is quick, so a quick run has it only when asked.
+    wanted = arguments.work or (WORKS[:-1] if quick else WORKS)
+    out: Path = arguments.out or (QUICK_RESULTS if quick else page.RESULTS)
+    begin_s = time.monotonic()
 
-    assert not any(mine.out_of_order for mine, _ in pairs), "oplogs came out of order"
-    figures = [name for name in Outcome.__struct_fields__ if name != "out_of_order"]
-    rows = {name: medians(name, pairs) for name in figures}
-    result = {"machine": _machine(), "commit": _commit(), "work": msgspec.to_builtins(work)}
-    arguments.out.write_text(json.dumps({**result, "medians": rows}, indent=1) + "\n")
-    print(f"\n{result['machine']}, commit {result['commit']}, {work.devices} devices")
-    for name, (ours, floor, ratio) in rows.items():
-        print(f"E2E {name}={ours:.2f} floor={floor:.2f} ratio={ratio:.2f}")
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - begin_s:6.0f} s  {text}", flush=True)
 
-
-def medians(name: str, pairs: list[tuple[Outcome, Outcome]]) -> tuple[float, float, float]:
-    """Of one figure: ours, the floor's, and their ratio round by round."""
-    both = [(float(getattr(mine, name)), float(getattr(bare, name))) for mine, bare in pairs]
-    return (
-        statistics.median(mine for mine, _ in both),
-        statistics.median(bare for _, bare in both),
-        statistics.median(mine / bare for mine, bare in both),
+    found = Results(
+        at=results.now(),
+        command=shlex.join(("python", "-m", "benchmarks", *sys.argv[1:])),
+        quick=quick,
+        commit=results.commit(),
+        machine=results.machine(Path.cwd()),
+        versions=versions(),
+        works=[],
     )
+    for name, value in found.machine.items():
+        say(f"{name}: {value}")
+    try:
+        for work in run_works(LiveBench(), wanted, quick, say):
+            found.works.append(work)
+            say(work.line)
+            # After each, so that a run that is ended early leaves what it found.
+            results.write(found, out)
+    except BuildError as missing:
+        sys.exit(str(missing))
+    if arguments.page or out == page.RESULTS:
+        page.write_page(found, out.parent)
+    for work in found.works:
+        print(work.line)
 
 
-def _machine() -> str:
-    system = f"{platform.system()} {platform.release()}"
-    return f"{os.cpu_count()} processors, {system}, Python {platform.python_version()}"
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="within five minutes, proving little")
+    parser.add_argument(
+        "--work", nargs="+", choices=WORKS, help="only these; W6 needs and brings W1"
+    )
+    parser.add_argument("--out", type=Path, help="where the results are kept, as JSON")
+    parser.add_argument("--page", action="store_true", help="make the page beside them as well")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Servers under measurement, as processes of their own, and what they cost.
+"""Mobilesync's own server under measurement, as a process of its own.
 
-Where there are two processors or more, servers are pinned to the first and the load to the others,
-so that the load does not take what is measured.
+It is held to the first processor, as the peers are (peers/peer.py); the load takes the others, so
+that it does not take what is measured.
 """
 
 import json
@@ -16,12 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from mobilesync.engine.clock import SystemClock
-from mobilesync.transports.certificates import development_certificate
-
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
+SETTLE_S = 0.3
+"""A server that serves is left alone so long, before anybody measures it."""
 
 
 @dataclass(frozen=True)
@@ -32,51 +29,27 @@ class Measured:
     ports: dict[str, Any]
     folder: Path
 
-    def cpu_s(self) -> float:
-        """Processor time of the server so far, user and system."""
-        times = psutil.Process(self.process.pid).cpu_times()
-        return times.user + times.system
-
-    def rss_kb(self) -> float:
-        """Resident memory of the server."""
-        return psutil.Process(self.process.pid).memory_info().rss / 1024
-
-
-def pin_load() -> None:
-    """Keep this process off the server's processor."""
-    others = os.sched_getaffinity(0) - {0}
-    if others:
-        os.sched_setaffinity(0, others)
-
 
 @contextmanager
-def mobilesync_server(**settings: str) -> Iterator[Measured]:
-    """`mobilesync serve` with its defaults: embedded store, fsync, TLS."""
+def mobilesync_server(data: str = "", **settings: str) -> Iterator[Measured]:
+    """`mobilesync serve` with its defaults: embedded store, fsync, TLS.
+
+    Its data folder is made for it, unless `data` names one; that is left as it is in the end.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
         folder = Path(name)
-        arguments = ["serve", "--data", str(folder / "data"), "--port", "0", "--api-port", "0"]
+        kept = Path(data) if data else folder / "data"
+        left = kept / "development.json"
+        # Of an earlier server: it would be taken for the sign that this one serves.
+        left.unlink(missing_ok=True)
+        arguments = ["serve", "--data", str(kept), "--port", "0", "--api-port", "0"]
         arguments += ["--drain-s", "0.1", "--log-level", "error"]
         arguments += [word for flag, value in settings.items() for word in (f"--{flag}", value)]
         command = [sys.executable, "-m", "mobilesync.cli", *arguments]
-        left = folder / "data" / "development.json"
         with _running(command, folder) as process:
             _wait_for(left, process)
+            time.sleep(SETTLE_S)
             yield Measured(process, json.loads(left.read_text()), folder)
-
-
-@contextmanager
-def floor_server() -> Iterator[Measured]:
-    """The bare TLS push server of floor_server.py."""
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
-        folder = Path(name)
-        files = development_certificate(folder, SystemClock().wall_ms())
-        command = [sys.executable, "-m", "benchmarks.floor_server"]
-        command += [str(files.certificate), str(files.key)]
-        with _running(command, folder) as process:
-            assert process.stdout is not None
-            ports = json.loads(process.stdout.readline())
-            ports["certificate"] = str(files.certificate)
-            yield Measured(process, ports, folder)
 
 
 @contextmanager
@@ -102,5 +75,4 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     while not path.exists():
         if process.poll() is not None or time.monotonic() > end_s:
             raise RuntimeError("the server did not start")
-        time.sleep(0.05)
-    time.sleep(0.3)
+        time.sleep(0.01)

@@ -8,12 +8,15 @@ The best durable peer is chosen for each figure apart: the bar is the harder one
 """
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Rounds = Mapping[str, Sequence[float]]
 """Of each system, one value per round, in the same order."""
+
+Figures = Mapping[str, float | None]
+"""What a last line tells; None for what was not measured."""
 
 OURS = "mobilesync"
 FLOOR = "floor"
@@ -59,7 +62,7 @@ def best_ratio(
     return min(known) if better == "more" else max(known)
 
 
-def line(work: str, figures: Mapping[str, float | None]) -> str:
+def line(work: str, figures: Figures) -> str:
     """`W3 time_vs_mosquitto=0.48`: what a run ends with, one of these for each work."""
     told = (f"{name}={_told(value)}" for name, value in figures.items())
     return " ".join((work, *told))
@@ -69,48 +72,54 @@ def _told(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.2f}"
 
 
-def unicast_line(per_s: Rounds, cpu_us: Rounds) -> str:
-    """W1's last line, from oplogs per second and processor time per delivered oplog."""
-    return line(
-        "W1",
-        {
-            "throughput_vs_durable_peer": best_ratio(per_s, DURABLE_PEERS, "more"),
-            "cpu_vs_durable_peer": best_ratio(cpu_us, DURABLE_PEERS, "less"),
-            "throughput_vs_mosquitto": ratio(per_s, MOSQUITTO),
-            "cpu_vs_mosquitto": ratio(cpu_us, MOSQUITTO),
-            "cpu_vs_floor": ratio(cpu_us, FLOOR),
-        },
-    )
+def unicast_figures(per_s: Sequence[Rounds], cpu_us: Sequence[Rounds]) -> Figures:
+    """W1's last line, from oplogs per second and processor time per delivered oplog.
+
+    Each is given for every number of devices; what is told is the hardest of them.
+    """
+    return {
+        "throughput_vs_durable_peer": _least(
+            best_ratio(each, DURABLE_PEERS, "more") for each in per_s
+        ),
+        "cpu_vs_durable_peer": _most(best_ratio(each, DURABLE_PEERS, "less") for each in cpu_us),
+        "throughput_vs_mosquitto": _least(ratio(each, MOSQUITTO) for each in per_s),
+        "cpu_vs_mosquitto": _most(ratio(each, MOSQUITTO) for each in cpu_us),
+        "cpu_vs_floor": _most(ratio(each, FLOOR) for each in cpu_us),
+    }
 
 
-def broadcast_line(cpu_us: Rounds) -> str:
+def _least(values: Iterable[float | None]) -> float | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def broadcast_figures(cpu_us: Rounds) -> Figures:
     """W2's last line, from processor time per device."""
-    peers = (MOSQUITTO, "nats")
-    return line("W2", {"cpu_vs_best_peer": best_ratio(cpu_us, peers, "less")})
+    return {"cpu_vs_best_peer": best_ratio(cpu_us, (MOSQUITTO, "nats"), "less")}
 
 
-def storm_line(caught_up_s: Rounds) -> str:
+def storm_figures(caught_up_s: Rounds) -> Figures:
     """W3's last line, from the time until all are caught up."""
-    return line("W3", {"time_vs_mosquitto": ratio(caught_up_s, MOSQUITTO)})
+    return {"time_vs_mosquitto": ratio(caught_up_s, MOSQUITTO)}
 
 
-def idle_line(kb: Rounds) -> str:
+def idle_figures(kb: Rounds) -> Figures:
     """W4's last line, from resident kilobytes per connection: a figure, not a ratio."""
     ours = kb.get(OURS, ())
-    return line("W4", {"kb_per_connection": statistics.median(ours) if ours else None})
+    return {"kb_per_connection": statistics.median(ours) if ours else None}
 
 
-def publish_line(batch_per_s: Rounds, single_per_s: Rounds) -> str:
+def publish_figures(batch_per_s: Rounds, single_per_s: Rounds) -> Figures:
     """W5's last line, from durable publishes per second."""
-    return line(
-        "W5",
-        {
-            "batch_vs_postgresql": ratio(batch_per_s, POSTGRESQL),
-            "single_vs_postgresql": ratio(single_per_s, POSTGRESQL),
-        },
-    )
+    return {
+        "batch_vs_postgresql": ratio(batch_per_s, POSTGRESQL),
+        "single_vs_postgresql": ratio(single_per_s, POSTGRESQL),
+    }
 
 
-def latency_line(p99_us: Rounds) -> str:
+def latency_figures(p99_us: Rounds) -> Figures:
     """W6's last line, from the 99th percentile at half of each system's own maximum."""
-    return line("W6", {"p99_vs_durable_peer": best_ratio(p99_us, DURABLE_PEERS, "less")})
+    return {"p99_vs_durable_peer": best_ratio(p99_us, DURABLE_PEERS, "less")}

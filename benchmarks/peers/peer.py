@@ -16,7 +16,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,8 @@ class Recipe:
     """Write the configuration into the place; returns the command, given the program's path."""
     publishes_on_device_port: bool = False
     """It tells plain publishers from TLS devices on one port."""
+    build: Callable[[], str] | None = None
+    """Where it is a program of our own: make it, and say where it is. Raises PeerMissing."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,16 @@ class Running:
 
     def cpu_s(self) -> float:
         """Processor time so far, user and system, of the process and its children."""
-        each = [process.cpu_times() for process in self._processes()]
-        return sum(times.user + times.system for times in each)
+        main, *children = self._processes()
+        children_s = 0.0
+        for child in children:
+            # One that ends meanwhile is counted with its parent.
+            with suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                children_s += times.user + times.system
+        own = main.cpu_times()
+        # Of children that have ended, such as PostgreSQL's, their parent keeps the time.
+        return children_s + own.user + own.system + own.children_user + own.children_system
 
     def rss_kb(self) -> float:
         """Resident memory of the process and its children."""
@@ -86,7 +96,9 @@ class Running:
 
 
 def find(recipe: Recipe) -> str:
-    """The path of the peer's program, installed if need be. Raises PeerMissing."""
+    """The path of the peer's program, installed or built if need be. Raises PeerMissing."""
+    if recipe.build is not None:
+        return recipe.build()
     if found := _path_of(recipe.program):
         return found
     if recipe.debian_package and os.geteuid() == 0 and shutil.which("apt-get"):
@@ -105,8 +117,10 @@ def find(recipe: Recipe) -> str:
 
 
 def _path_of(program: str) -> str | None:
-    # Debian keeps some servers in sbin, which is not on everybody's path.
-    folders = (sysconfig.get_path("scripts"), os.environ.get("PATH", ""), "/usr/sbin")
+    # Debian keeps some servers in sbin, or in a folder per version: not on everybody's path.
+    versions = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    own = (sysconfig.get_path("scripts"), os.environ.get("PATH", ""))
+    folders = (*own, "/usr/sbin", *versions)
     return shutil.which(program, path=os.pathsep.join(folders))
 
 
@@ -114,7 +128,8 @@ def _path_of(program: str) -> str | None:
 def running(recipe: Recipe) -> Iterator[Running]:
     """The peer, from when it accepts connections. Its files are gone afterwards."""
     program = find(recipe)
-    with tempfile.TemporaryDirectory(prefix=f"bench-{recipe.name}-") as name:
+    # Here, and not in a temporary place, which may be in memory, where syncing costs nothing.
+    with tempfile.TemporaryDirectory(prefix=f"bench-{recipe.name}-", dir=Path.cwd()) as name:
         folder = Path(name)
         files = development_certificate(folder, SystemClock().wall_ms())
         device_port, publish_port = _free_ports(2)
@@ -122,15 +137,29 @@ def running(recipe: Recipe) -> Iterator[Running]:
             publish_port = device_port
         place = Place(folder, files.certificate, files.key, device_port, publish_port)
         command = recipe.prepare(place, program)
-        with (folder / "output.log").open("w") as output:
+        with (folder / "output.log").open("w") as output, _on_the_first_processor():
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
             for port in (device_port, publish_port):
                 _wait_for(port, process, folder / "output.log")
             yield Running(recipe.name, process.pid, place)
         finally:
             _stop(process)
+
+
+@contextmanager
+def _on_the_first_processor() -> Iterator[None]:
+    """What is started meanwhile runs there from its first thread on.
+
+    Pinning a process later pins its main thread only: the others of a Go program run on, wherever
+    they like, and it has counted more processors than it is to have.
+    """
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(all_of_them)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -19,6 +19,7 @@ def _prepare(place: Place, program: str) -> Sequence[str]:
         "appendonly yes",
         "appendfsync always",
         'save ""',
+        "maxclients 100000",
     ]
     path = place.folder / "redis.conf"
     path.write_text("\n".join(settings) + "\n")

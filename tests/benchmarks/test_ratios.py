@@ -5,14 +5,15 @@ import pytest
 from benchmarks.ratios import (
     Spread,
     best_ratio,
-    broadcast_line,
-    idle_line,
-    latency_line,
-    publish_line,
+    broadcast_figures,
+    idle_figures,
+    latency_figures,
+    line,
+    publish_figures,
     ratio,
     spread,
-    storm_line,
-    unicast_line,
+    storm_figures,
+    unicast_figures,
 )
 
 PER_S = {
@@ -58,18 +59,28 @@ def test_the_best_peer_is_the_harder_bar() -> None:
 
 
 def test_the_last_line_of_each_work() -> None:
-    assert unicast_line(PER_S, CPU_US) == (
+    assert line("W1", unicast_figures([PER_S], [CPU_US])) == (
         "W1 throughput_vs_durable_peer=1.50 cpu_vs_durable_peer=0.60"
         " throughput_vs_mosquitto=2.00 cpu_vs_mosquitto=0.75 cpu_vs_floor=2.00"
     )
     two = {"mobilesync": [3.0], "mosquitto": [6.0], "nats": [4.0], "postgresql": [2.0]}
-    assert broadcast_line(two) == "W2 cpu_vs_best_peer=0.75"
-    assert storm_line(two) == "W3 time_vs_mosquitto=0.50"
-    assert idle_line(two) == "W4 kb_per_connection=3.00"
-    assert publish_line(two, two) == "W5 batch_vs_postgresql=1.50 single_vs_postgresql=1.50"
-    assert latency_line(CPU_US) == "W6 p99_vs_durable_peer=0.60"
+    assert line("W2", broadcast_figures(two)) == "W2 cpu_vs_best_peer=0.75"
+    assert line("W3", storm_figures(two)) == "W3 time_vs_mosquitto=0.50"
+    assert line("W4", idle_figures(two)) == "W4 kb_per_connection=3.00"
+    told = line("W5", publish_figures(two, two))
+    assert told == "W5 batch_vs_postgresql=1.50 single_vs_postgresql=1.50"
+    assert line("W6", latency_figures(CPU_US)) == "W6 p99_vs_durable_peer=0.60"
+
+
+def test_unicast_tells_the_harder_number_of_devices() -> None:
+    slow = {name: [value / 2 for value in values] for name, values in PER_S.items()}
+    slow["mobilesync"] = [10.0, 10.0, 10.0]
+    figures = unicast_figures([PER_S, slow], [CPU_US, {"mobilesync": [90.0], "floor": [30.0]}])
+    assert figures["throughput_vs_durable_peer"] == 0.1
+    assert figures["cpu_vs_floor"] == 3.0
+    assert figures["cpu_vs_mosquitto"] == 0.75, "it was not measured with more devices"
 
 
 def test_a_missing_peer_is_told_in_the_last_line() -> None:
-    assert storm_line({"mobilesync": [3.0]}) == "W3 time_vs_mosquitto=n/a"
-    assert idle_line({}) == "W4 kb_per_connection=n/a"
+    assert line("W3", storm_figures({"mobilesync": [3.0]})) == "W3 time_vs_mosquitto=n/a"
+    assert line("W4", idle_figures({})) == "W4 kb_per_connection=n/a"

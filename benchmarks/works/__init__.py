@@ -1,0 +1,1 @@
+"""The works that all systems do: one module for each."""
