@@ -36,13 +36,13 @@ crash: $(VENV)/.dev ## kill the real server and cut its disk, again and again
 	@$(PY) -m pytest -m "" --timeout=1800 tests/crash $(ARGS)
 
 bench-quick: $(VENV)/.bench ## every work for a few seconds, with all peers: does it still run?
-	@$(PY) -m benchmarks --quick $(ARGS)
+	@$(PY) -m benchmarks --quick --compiled $(ARGS)
 
 bench: $(VENV)/.bench ## every work beside the peers, into docs/benchmarks (90 minutes)
-	@$(PY) -m benchmarks $(ARGS)
+	@$(PY) -m benchmarks --compiled $(ARGS)
 
 bench-scale: $(VENV)/.bench ## does cost stay flat with channels and stored oplogs? (15 minutes)
-	@$(PY) -m benchmarks --work SCALE --out build/bench-scale.json $(ARGS)
+	@$(PY) -m benchmarks --compiled --work SCALE --out build/bench-scale.json $(ARGS)
 
 fuzz: $(VENV)/.dev ## look for new inputs that break the protocol
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'

@@ -5,6 +5,7 @@ kept as JSON; those of a whole run are also made into docs/benchmarks/.
 """
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -17,6 +18,7 @@ from benchmarks.native.build import BuildError
 from benchmarks.results import Results, WorkResult
 from benchmarks.works import broadcast, idle, latency, publish, storm, unicast
 from benchmarks.works.turns import Bench, Say
+from tools.compile import CompileFailed, compile_package
 
 WORKS = ("W1", "W2", "W3", "W4", "W5", "W6", "SCALE")
 QUICK_RESULTS = Path("build/bench-quick.json")
@@ -47,6 +49,8 @@ def main() -> None:
     """Run, keep the results, and print the last lines."""
     arguments = _arguments()
     quick: bool = arguments.quick
+    if arguments.compiled:
+        use_compiled()
     # The scale needs minutes even when it is quick, so a quick run has it only when asked.
     wanted = arguments.work or (WORKS[:-1] if quick else WORKS)
     out: Path = arguments.out or (QUICK_RESULTS if quick else page.RESULTS)
@@ -64,6 +68,7 @@ def main() -> None:
         versions=versions(),
         works=[],
     )
+    found.machine["our server"] = "compiled hot path" if arguments.compiled else "pure Python"
     for name, value in found.machine.items():
         say(f"{name}: {value}")
     try:
@@ -80,11 +85,25 @@ def main() -> None:
         print(work.line)
 
 
+def use_compiled() -> None:
+    """Have servers that are started from now on use the compiled copy of the package, which is made
+    if need be. Exits when that fails."""
+    try:
+        folder = compile_package()
+    except CompileFailed as failed:
+        sys.exit(str(failed))
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), others)))
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="within five minutes, proving little")
     parser.add_argument(
         "--work", nargs="+", choices=WORKS, help="only these; W6 needs and brings W1"
+    )
+    parser.add_argument(
+        "--compiled", action="store_true", help="run our server with its hot path compiled"
     )
     parser.add_argument("--out", type=Path, help="where the results are kept, as JSON")
     parser.add_argument("--page", action="store_true", help="make the page beside them as well")

@@ -1,12 +1,15 @@
 """A run does the works that are wanted, and W6 brings W1."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import WORKS, run_works
+from benchmarks import __main__ as bench
+from benchmarks.__main__ import WORKS, run_works, use_compiled
 from benchmarks.systems import ALL
 from tests.benchmarks.canned import CannedBench, silent
+from tools.compile import CompileFailed
 
 FIGURES = {
     "delivered_per_s": 10.0,
@@ -41,3 +44,21 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     list(run_works(BENCH, WORKS[:-1], False, silent))
     assert not list(tmp_path.iterdir())
+
+
+def test_servers_find_the_compiled_copy_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "compile_package", lambda: tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    use_compiled()
+    assert os.environ["PYTHONPATH"] == f"{tmp_path}{os.pathsep}mine"
+
+
+def test_a_run_without_a_compiler_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise CompileFailed("no C compiler")
+
+    monkeypatch.setattr(bench, "compile_package", fail)
+    with pytest.raises(SystemExit, match="no C compiler"):
+        use_compiled()
