@@ -4,8 +4,10 @@
 
 Strategy: ours alone. The same rate, each push acked at once, so that equally little is merged
 whatever the number of devices; then only the number of channels changes, or only what is stored.
-Both of a pair are run in turns, and the ratio is taken round by round. At the greatest store the
-server is started again, and timed from the start of the process until a publish is answered.
+Both of a pair are run in turns, and the ratio is taken round by round. What is stored is looked at
+twice: by devices of their own that are pushed to, and by publishers alone who send batches to the
+channels that hold it, at random; the harder ratio is told. At the greatest store the server is
+started again, and timed from the start of the process until a publish is answered.
 """
 
 import argparse
@@ -23,10 +25,11 @@ from benchmarks.peers.ours import Ours, ours
 from benchmarks.processes import SETTLE_S
 from benchmarks.ratios import OURS, line
 from benchmarks.results import Run, WorkResult, rounds
-from benchmarks.stock import BIZ, fill
+from benchmarks.stock import BIZ, FIRST, USERS, fill
 from benchmarks.works.turns import Options, Say
 
 CPU_US = "server_cpu_us_per_oplog"
+PUBLISH_CPU_US, PUBLISH_PER_S = "publish_cpu_us_per_oplog", "published_per_s"
 KB, RESTART_S, DISK_MB = "kb_per_connection", "restart_s", "disk_mb"
 IDLE = "idle sessions"
 
@@ -71,8 +74,8 @@ def measure(extent: Extent, say: Say) -> WorkResult:
     few, many = (_channels_case(count) for count in extent.channels)
     little, much = (_stored_case(count) for count in extent.stored)
     figures = {
-        "channels": _growth(runs, few, many),
-        "stored": _growth(runs, little, much),
+        "channels": _growth(runs, few, many, CPU_US),
+        "stored": max(_growth(runs, little, much, name) for name in (CPU_US, PUBLISH_CPU_US)),
         "kb_per_session": _median(runs, IDLE, KB),
         "restart_s": _median(runs, much, RESTART_S),
     }
@@ -120,7 +123,15 @@ def _served(folder: Path, extent: Extent, number: int) -> dict[str, float]:
         # Of each round its own devices: those of the one before have a backlog by now.
         asked = {**_asked(extent, extent.devices), "first": number * extent.devices}
         figures = dict(drive(server, "unicast", asked))
+        published = drive(server, "publish", _published(extent))
+    figures[PUBLISH_CPU_US] = published[CPU_US]
+    figures[PUBLISH_PER_S] = published[PUBLISH_PER_S]
     return {**figures, RESTART_S: restart_s, DISK_MB: folder_mb(folder)}
+
+
+def _published(extent: Extent) -> Options:
+    whom: Options = {"devices": USERS, "first": FIRST}
+    return {**whom, "publishers": 16, "batch": 100, "seconds": extent.seconds}
 
 
 def _asked(extent: Extent, devices: int) -> Options:
@@ -138,7 +149,9 @@ def publish_one(server: Ours) -> None:
 
 
 def _run(case: str, number: int, figures: Mapping[str, float], say: Say) -> Run:
-    shown = {name: figures[name] for name in (CPU_US, KB, RESTART_S) if name in figures}
+    shown = {
+        name: figures[name] for name in (CPU_US, PUBLISH_CPU_US, KB, RESTART_S) if name in figures
+    }
     told = ", ".join(f"{name} {value:,.4g}" for name, value in shown.items())
     say(f"SCALE {case}, round {number + 1}: {told}")
     return Run(OURS, case, number, dict(figures))
@@ -152,9 +165,9 @@ def _stored_case(count: int) -> str:
     return f"{count:,} stored"
 
 
-def _growth(runs: list[Run], small: str, large: str) -> float:
-    """The median of the rounds' ratios of processor time, large over small."""
-    pairs = zip(_values(runs, small, CPU_US), _values(runs, large, CPU_US), strict=True)
+def _growth(runs: list[Run], small: str, large: str, figure: str) -> float:
+    """The median of the rounds' ratios, large over small."""
+    pairs = zip(_values(runs, small, figure), _values(runs, large, figure), strict=True)
     return statistics.median(more / less for less, more in pairs)
 
 

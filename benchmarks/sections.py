@@ -194,11 +194,13 @@ SECTIONS = (
         "SCALE",
         "Scale: more channels, more stored",
         "Mobilesync alone, at a fixed rate and with each push acked at once, so that what is merged"
-        " stays the same and only the number of channels or of stored oplogs changes. A restart is"
+        " stays the same and only the number of channels or of stored oplogs changes. Publishing"
+        " alone sends batches to the channels that hold what is stored, at random. A restart is"
         " timed from starting the process until a publish is answered.",
         (),
         (
             Column(unicast.CPU_US, "server CPU, µs per oplog"),
+            Column("publish_cpu_us_per_oplog", "publishing alone, µs per oplog"),
             Column("p99_us", "p99, ms", 1000),
             Column("kb_per_connection", "KB per session"),
             Column("restart_s", "restart, s"),

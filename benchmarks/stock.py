@@ -2,7 +2,8 @@
 
 Strategy: append through the embedded store's own API, in this process and in batches, with message
 ids and payloads by chance. They are other users' oplogs, spread over many channels, with months to
-live: who is measured later is not pushed them, and pays only for their being there.
+live: a device that is measured later is not pushed them, and pays only for their being there; who
+publishes to their users (`u<FIRST>` and following) finds channels that have oplogs.
 """
 
 import asyncio
@@ -20,8 +21,11 @@ from mobilesync.storage.embedded import EmbeddedOptions, EmbeddedStore, open_emb
 BIZ = "BENCH"
 PAYLOAD_BYTES = 200
 USERS = 100_000
+FIRST = 1_000_000
 GROUP = 2_000
 AT_ONCE = 4
+CACHE_BYTES = 1024**3
+"""So that looking message ids up does not wait for the disk, as it comes to do at millions."""
 TELL_EVERY = 1_000_000
 FAR_MS = 10**13
 
@@ -34,10 +38,10 @@ def fill(data: Path, count: int, say: Callable[[str], None]) -> None:
 async def _fill(data: Path, count: int, say: Callable[[str], None]) -> None:
     data.mkdir(mode=0o700, parents=True)
     # Nobody is promised these, so the disk need not be waited for.
-    options = EmbeddedOptions(durability="none")
+    options = EmbeddedOptions(durability="none", block_cache_bytes=CACHE_BYTES)
     store = await open_embedded(data / STORE_NAME, random=Random(1), options=options)
     chance = Random(count)
-    channels = [Channel(APP, BIZ, f"user:stored-{number}") for number in range(USERS)]
+    channels = [Channel(APP, BIZ, f"user:u{FIRST + number}") for number in range(USERS)]
     gc.freeze()
     told, stored = 0, 0
     while stored < count:

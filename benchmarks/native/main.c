@@ -72,7 +72,9 @@ int main(int argc, char **argv)
         trouble("mobilesync needs --api-key and --app");
     if (load.options.beat_s == 0)
         load.options.beat_s = strcmp(work->name, "idle") == 0 ? 60 : 300;
-    raise_descriptors(load.options.devices + publishers + DESCRIPTORS_SPARE);
+    /* Who only publishes names devices, and connects none. */
+    uint32_t devices = strcmp(work->name, "publish") == 0 ? 0 : load.options.devices;
+    raise_descriptors(devices + publishers + DESCRIPTORS_SPARE);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1UL); /* an open loop shall fall due when it says */
     cost_of_server((pid_t)load.options.server_pid);

@@ -28,6 +28,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, Op
         found.append((work, options))
         if work == "idle":
             return {scale.KB: 18.0}
+        if work == "publish":
+            return {scale.CPU_US: 30.0 if "10000000" in server else 20.0, scale.PUBLISH_PER_S: 9.0}
         cost = 10.0 if "10000000" in server or options["devices"] == 10_000 else 8.0
         return {scale.CPU_US: cost}
 
@@ -45,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, Op
 
 def test_the_line_and_what_was_asked(asked: list[tuple[str, Options]]) -> None:
     result = scale.measure(replace(scale.FULL, rounds=2), silent)
-    assert result.line.startswith("SCALE channels=1.25 stored=1.25 kb_per_session=18.00 restart_s=")
+    assert result.line.startswith("SCALE channels=1.25 stored=1.50 kb_per_session=18.00 restart_s=")
     unicasts = [options for work, options in asked if work == "unicast"]
     assert len(unicasts) == 2 * 4
     assert all((each["rate"], each["ack_ms"]) == (2_000, 0) for each in unicasts)

@@ -14,7 +14,7 @@ from mobilesync.storage.embedded import open_embedded
 
 async def _stored(data: Path) -> int:
     store = await open_embedded(data / STORE_NAME, random=Random(1))
-    targets = [f"user:stored-{number}" for number in range(stock.USERS)]
+    targets = [f"user:u{stock.FIRST + number}" for number in range(stock.USERS)]
     heads = await store.heads(APP, targets)
     await store.close()
     return sum(head.last for head in heads.values())
