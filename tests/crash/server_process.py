@@ -8,7 +8,6 @@ down might be given the server's own port and talk to itself.
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
 import socket
@@ -24,6 +23,7 @@ from mobilesync.cli.development import read_development
 from mobilesync.engine.clock import SystemClock
 from mobilesync.transports.certificates import development_certificate
 from tests.crash.phone import Door
+from tests.measurement import unmeasured_environment
 
 APP = "demo"
 SECRET = "a secret that only the crash tests know"
@@ -154,8 +154,8 @@ class ServerProcess:
 def clean_environment() -> dict[str, str]:
     """For processes that are killed: coverage would leave broken files behind, and settings of
     whoever runs the tests are not ours."""
-    dropped = ("COVERAGE_", "COV_CORE_", "MOBILESYNC_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    kept = unmeasured_environment().items()
+    return {name: value for name, value in kept if not name.startswith("MOBILESYNC_")}
 
 
 def _free_ports() -> tuple[int, int]:

@@ -20,6 +20,7 @@ from tests.crash.powercut import PowerCutDisk
 from tests.crash.powercut.disk import Model
 from tests.crash.powercut.mount import REPOSITORY
 from tests.crash.powercut.survival import Survive
+from tests.measurement import unmeasured_environment
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 ROUNDS = 2
@@ -57,7 +58,13 @@ class Writer:
 @contextmanager
 def writing(engine: Engine, disk: PowerCutDisk) -> Iterator[Writer]:
     command = [sys.executable, "-m", "tests.crash.numbers_writer", engine, str(disk.path)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=unmeasured_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         try:
             yield Writer(process)
         finally:

@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import os
 import re
 import socket
 import sys
@@ -12,6 +11,7 @@ import httpx
 
 from mobilesync.engine.events import GAP, KINDS, TEST
 from mobilesync.testing import LocalServer
+from tests.measurement import unmeasured_environment
 
 GUIDE = (Path(__file__).parents[2] / "docs/guides/webhooks.md").read_text()
 START_S = 30
@@ -32,7 +32,7 @@ async def test_the_receiver_prints_what_a_server_sends(tmp_path: Path) -> None:
             receiver = await asyncio.create_subprocess_exec(
                 sys.executable,
                 str(tmp_path / "receiver.py"),
-                env={**os.environ, "WEBHOOK_SECRET": secret, "PORT": str(port)},
+                env={**unmeasured_environment(), "WEBHOOK_SECRET": secret, "PORT": str(port)},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
             )
