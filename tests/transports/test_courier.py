@@ -14,6 +14,7 @@ import mobilesync.transports.courier as module
 from mobilesync.engine.courier import Courier, NotDelivered
 from mobilesync.transports.certificates import development_certificate, server_tls_context
 from mobilesync.transports.courier import HttpCourier
+from tests.ports import free_port
 
 TIMEOUT_S = 5.0
 SHORT_S = 0.1
@@ -128,10 +129,8 @@ async def test_no_redirect_is_followed(courier: HttpCourier, status: int) -> Non
 
 
 async def test_nobody_is_there(courier: HttpCourier) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     with pytest.raises(NotDelivered) as caught:
-        await _post(courier, f"http://127.0.0.1:{port}/in")
+        await _post(courier, f"http://127.0.0.1:{free_port()}/in")
     assert caught.value.message
 
 
