@@ -246,14 +246,14 @@ def test_garbage_is_no_verdict(body: bytes) -> None:
         (b"garbage\r\n\r\n", "no answer", 3),
         (b"", "no answer", 3),
         (_http({"valid": True})[:-3], "no answer", 3),
-        (_hang, r"no answer within 0\.1 s", 3),
-        (_drip, r"no answer within 0\.1 s", 3),
+        (_hang, r"no answer within 0\.3 s", 3),
+        (_drip, r"no answer within 0\.3 s", 3),
     ],
     ids=lambda each: each if isinstance(each, str) else None,
 )
 async def test_what_cannot_be_told(answer: bytes | Play, words: str, tries: int) -> None:
     business = Business(answer)
-    timeout_s = 0.1 if "within" in words else 20.0
+    timeout_s = 0.3 if "within" in words else 20.0
     async with _asking(business, attempts=3, timeout_s=timeout_s) as ask:
         with pytest.raises(CannotTell, match=words) as caught:
             await ask()
