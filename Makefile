@@ -6,6 +6,11 @@ PY := $(VENV)/bin/python
 CODE := $(wildcard src tests tools benchmarks examples)
 SEEDS ?= 500
 ARGS ?=
+# A worker for each processor; who is done takes tests from the others. ARGS=-n0 does without.
+PARALLEL := -n logical --maxprocesses 8 --dist worksteal
+
+# The tests start hundreds of Python processes: let none of them compile the source anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := test
 .PHONY: help run test check format sim crash bench-quick bench bench-scale fuzz soak clean
@@ -17,7 +22,7 @@ run: $(VENV)/.server ## watch the whole path at work: the demo
 	@$(VENV)/bin/mobilesync demo $(ARGS)
 
 test: check ## check, then run every test (ARGS="-k name" for fewer)
-	@$(PY) -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types and house rules, without running a test
 	@$(PY) -m ruff check --quiet $(CODE)

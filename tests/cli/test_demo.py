@@ -3,9 +3,18 @@
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.cli.conftest import COMMAND, START_S, Cli, environment
+
+QUICK = """\
+from mobilesync.cli import demo
+from mobilesync.cli.__main__ import main
+demo.PAUSE_S, demo.EVERY_S = 0.02, 0.2
+main()
+"""
+"""The command, with pauses that nobody needs to read in."""
 
 
 def test_the_story_is_told_and_proven(tmp_path: Path) -> None:
@@ -30,7 +39,7 @@ def test_the_story_is_told_and_proven(tmp_path: Path) -> None:
 
 def test_it_goes_on_until_it_is_stopped_and_others_may_take_part(cli: Cli, tmp_path: Path) -> None:
     with subprocess.Popen(
-        [*COMMAND, "demo", "--data", str(tmp_path)],
+        [sys.executable, "-c", QUICK, "demo", "--data", str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
         env={**environment(), "PYTHONUNBUFFERED": "1"},

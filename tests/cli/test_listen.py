@@ -87,7 +87,7 @@ def test_a_device_that_is_sent_away(cli: Cli, served: ServerProcess, tmp_path: P
     (tmp_path / "token").write_text("not a token")
     ended = cli(
         *("listen", "CHAT", "--token-file", tmp_path / "token", "--count", "1", "--forget"),
-        *("--timeout-s", "2", "--data", served.data),
+        *("--timeout-s", "0.5", "--data", served.data),
     )
     assert ended.code in {3, 4}
     assert "Error: " in ended.err

@@ -8,7 +8,6 @@ import pytest
 from mobilesync.client import ClientStopped, Connected, Connecting, Paused, Stopped, Waiting
 from mobilesync.client.errors import LinkLost, NotConnected
 from mobilesync.client.options import ClientOptions
-from mobilesync.client.stream import LINGER_S
 from mobilesync.protocol import messages as m
 from mobilesync.protocol.codes import CloseCode, Reaction, ResetReason, reaction
 from tests.client.scripted import (
@@ -295,7 +294,8 @@ async def test_new_attributes_are_told_by_a_new_hello_at_once() -> None:
         assert script.connects == 2
 
 
-async def test_a_server_that_does_not_part_is_left() -> None:
+async def test_a_server_that_does_not_part_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mobilesync.client.session.LINGER_S", 0.1)
     script, started_s = Script(), asyncio.get_running_loop().time()
     async with client_of(script, options=SLOW) as client:
         talk = await script.accept()
@@ -307,7 +307,7 @@ async def test_a_server_that_does_not_part_is_left() -> None:
         hello = await (await script.accept()).welcome()
         assert hello.attributes == {"a": "2"}
         assert hello.points == []
-        assert asyncio.get_running_loop().time() - started_s >= LINGER_S
+        assert asyncio.get_running_loop().time() - started_s >= 0.1
 
 
 async def test_a_session_that_is_being_left_is_no_connection_again() -> None:

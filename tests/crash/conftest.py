@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -19,6 +19,7 @@ ROUNDS = int(os.environ.get("MOBILESYNC_CRASH_ROUNDS", "60"))
 """Of the soak variants; about four seconds each."""
 SEED = int(os.environ.get("MOBILESYNC_CRASH_SEED", "1"))
 """Of the load and the moments of the harm. What the machine does meanwhile, no seed repeats."""
+_FIGURES = "crash figures"
 
 
 class DiskMaker(Protocol):
@@ -64,9 +65,7 @@ def disk(make_disk: DiskMaker) -> PowerCutDisk:
 class Figures:
     """What a crash test has done, for the end of the run: that it passed says little about it."""
 
-    lines: ClassVar[list[str]] = []
-
-    def __init__(self, test: str) -> None:
+    def __init__(self, test: pytest.Item) -> None:
         self._test = test
         self._begin_s = time.monotonic()
 
@@ -76,21 +75,31 @@ class Figures:
         broken = ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
         lost = sum("is gone" in finding.sentence for finding in findings)
         took_s = time.monotonic() - self._begin_s
-        self.lines.append(
-            f"{self._test}: in {took_s:.0f} s {campaign.server.kills} kills of the server,"
+        line = (
+            f"{self._test.name}: in {took_s:.0f} s {campaign.server.kills} kills of the server,"
             f" {campaign.phones.kills} of the phones,"
             f" {campaign.business.acknowledged} acknowledged, {lost} of them lost;"
             f" findings: {broken or 'none'}"
         )
+        # With the test's report it comes from whichever process ran the test.
+        self._test.user_properties.append((_FIGURES, line))
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    return Figures(request.node.name)
+    return Figures(request.node)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if Figures.lines:
+    lines = [
+        line
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+        for name, line in report.user_properties
+        if name == _FIGURES
+    ]
+    if lines:
         terminalreporter.section("crash tests")
-        for line in Figures.lines:
-            terminalreporter.write_line(line)
+        for line in lines:
+            terminalreporter.write_line(str(line))

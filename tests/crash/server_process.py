@@ -1,17 +1,12 @@
 """`mobilesync serve` as a process of its own, to be killed and started again at the same address.
 
 Strategy: certificate, settings file and ports stay, as those of an installed server would; only
-the data folder is at stake, and may be on another disk than everything else. The ports are below
-those that the system gives to outgoing connections, or a device that calls while the server is
-down might be given the server's own port and talk to itself.
+the data folder is at stake, and may be on another disk than everything else.
 """
 
 import asyncio
 import contextlib
-import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +19,14 @@ from mobilesync.cli.development import read_development
 from mobilesync.engine.clock import SystemClock
 from mobilesync.transports.certificates import development_certificate
 from tests.crash.phone import Door
+from tests.measurement import unmeasured_environment
+from tests.ports import free_port
 
 APP = "demo"
 SECRET = "a secret that only the crash tests know"
 _READY_TIMEOUT_S = 30.0
 _COMMAND_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
-_PORTS = range(20_000, 32_000)
 _SETTINGS = """
 log_level = "info"
 drain_s = 0.2
@@ -56,7 +52,9 @@ class ServerProcess:
         self.kills = 0
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
-        port, self._api_port = _free_ports()
+        port = self._api_port = free_port()
+        while port == self._api_port:
+            port = free_port()
         self.api_origin = f"http://127.0.0.1:{self._api_port}"
         self.api_key = ""
         """Good once it was started."""
@@ -154,20 +152,5 @@ class ServerProcess:
 def clean_environment() -> dict[str, str]:
     """For processes that are killed: coverage would leave broken files behind, and settings of
     whoever runs the tests are not ours."""
-    dropped = ("COVERAGE_", "COV_CORE_", "MOBILESYNC_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-
-
-def _free_ports() -> tuple[int, int]:
-    chance = random.SystemRandom()
-    found: list[int] = []
-    while len(found) < 2:
-        port = chance.choice(_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found[0], found[1]
+    kept = unmeasured_environment().items()
+    return {name: value for name, value in kept if not name.startswith("MOBILESYNC_")}

@@ -24,6 +24,7 @@ import pytest
 
 from mobilesync.cli.config_file import read_file
 from mobilesync.domain.sync_config import SyncConfig, check_sync_config
+from tests.measurement import unmeasured_environment
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -79,7 +80,9 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("MOBILESYNC_")}
+        kept = {
+            k: v for k, v in unmeasured_environment().items() if not k.startswith("MOBILESYNC_")
+        }
         self.environment = {**kept, "PATH": path, "NO_COLOR": "1", "COLUMNS": "200"}
         self.servers: list[subprocess.Popen[bytes]] = []
 

@@ -2,9 +2,7 @@
 
 import ast
 import asyncio
-import os
 import re
-import socket
 import sys
 from pathlib import Path
 
@@ -12,6 +10,8 @@ import httpx
 
 from mobilesync.engine.events import GAP, KINDS, TEST
 from mobilesync.testing import LocalServer
+from tests.measurement import unmeasured_environment
+from tests.ports import free_port
 
 GUIDE = (Path(__file__).parents[2] / "docs/guides/webhooks.md").read_text()
 START_S = 30
@@ -20,8 +20,7 @@ START_S = 30
 async def test_the_receiver_prints_what_a_server_sends(tmp_path: Path) -> None:
     (sample,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     (tmp_path / "receiver.py").write_text(sample)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with LocalServer() as server:
         access = server.access
         hook = f"/v1/apps/{access.app}/webhooks/orders"
@@ -32,7 +31,7 @@ async def test_the_receiver_prints_what_a_server_sends(tmp_path: Path) -> None:
             receiver = await asyncio.create_subprocess_exec(
                 sys.executable,
                 str(tmp_path / "receiver.py"),
-                env={**os.environ, "WEBHOOK_SECRET": secret, "PORT": str(port)},
+                env={**unmeasured_environment(), "WEBHOOK_SECRET": secret, "PORT": str(port)},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
             )

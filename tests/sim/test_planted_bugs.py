@@ -6,6 +6,7 @@ import pytest
 
 from mobilesync.sim import Report, SimOptions, run_seed
 from mobilesync.sim.plants import PLANTS
+from tests.measurement import unmeasured
 
 SEEDS_MAX = 12
 
@@ -18,13 +19,16 @@ def healthy(seed: int) -> Report:
 @pytest.mark.parametrize("plant", PLANTS)
 def test_caught_and_only_because_of_the_plant(plant: str) -> None:
     wanted = PLANTS[plant].guarantees
-    for seed in range(SEEDS_MAX):
-        report = run_seed(seed, SimOptions(plant=plant))
-        if report.guarantees() & wanted:
-            assert report.trace_tail, "a failing seed shows the end of its trace"
-            assert healthy(seed).findings == ()
-            return
-    pytest.fail(f"{plant} was not caught by {sorted(wanted)} within {SEEDS_MAX} seeds")
+    options = SimOptions(plant=plant)
+    with unmeasured():
+        reports = (run_seed(seed, options) for seed in range(SEEDS_MAX))
+        caught = next((report for report in reports if report.guarantees() & wanted), None)
+        if caught is None:
+            pytest.fail(f"{plant} was not caught by {sorted(wanted)} within {SEEDS_MAX} seeds")
+        assert caught.trace_tail, "a failing seed shows the end of its trace"
+        assert healthy(caught.seed).findings == ()
+    # And measured: it does the same once more.
+    assert run_seed(caught.seed, options) == caught
 
 
 def test_every_guarantee_and_every_rule_that_is_checked_has_a_plant() -> None:

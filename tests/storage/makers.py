@@ -11,6 +11,7 @@ import random
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -213,7 +214,12 @@ class EmbeddedMaker:
         self._synced = self._log_sizes()
 
     def _log_sizes(self) -> dict[str, int]:
-        return {path.name: path.stat().st_size for path in (self._path / "rocksdb").glob("*.log")}
+        sizes: dict[str, int] = {}
+        for path in (self._path / "rocksdb").glob("*.log"):
+            # A flush may remove a log while we look.
+            with suppress(FileNotFoundError):
+                sizes[path.name] = path.stat().st_size
+        return sizes
 
     async def close(self) -> None:
         self.gate.open()

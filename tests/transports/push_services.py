@@ -21,6 +21,7 @@ from h2.settings import SettingCodes, Settings
 
 from mobilesync.engine.clock import SystemClock
 from mobilesync.transports.certificates import CertificateFiles, server_tls_context
+from tests.ports import free_port
 
 LINGER_S = 0.1
 """What a client gets to take the end of its connection."""
@@ -257,8 +258,8 @@ async def served(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", port, ssl=tls)
-    service.port = server.sockets[0].getsockname()[1]
+    service.port = port or free_port()
+    server = await asyncio.start_server(accept, "127.0.0.1", service.port, ssl=tls)
     try:
         yield
     finally:

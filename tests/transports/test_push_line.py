@@ -264,7 +264,7 @@ async def test_streams_that_were_given_up_take_no_room(files: CertificateFiles) 
         await asyncio.gather(*given_up, return_exceptions=True)
         # Nine of the ten streams that may be open on the old connection are so for ever.
         later = [asyncio.create_task(post.wake()) for _ in range(9)]
-        await until(lambda: len(post.service.calls) == 12)
+        await _until_calls(post, 12)
         post.let_go.set()
         assert await asyncio.gather(kept, *later) == [SENT] * 10
         assert len(post.service.connections) == 2

@@ -87,31 +87,29 @@ def check(tree: SourceTree) -> Iterator[Finding]:
 
 
 def _uses(file: SourceFile) -> Iterator[tuple[int, str, str]]:
-    meanings = _meanings(file.module)
+    meanings = _meanings(file)
     pure_calls = {
-        node.func
-        for node in ast.walk(file.module)
-        if isinstance(node, ast.Call) and _is_yield(node)
+        node.func for node in file.nodes if isinstance(node, ast.Call) and _is_yield(node)
     }
-    inner = {node.value for node in ast.walk(file.module) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(file.module):
+    inner = {node.value for node in file.nodes if isinstance(node, ast.Attribute)}
+    for node in file.nodes:
         if not isinstance(node, ast.Attribute | ast.Name) or node in inner or node in pure_calls:
             continue
         name = _dotted(node, meanings)
         effect = _effect(name)
         if effect:
             yield node.lineno, name, effect
-    for node in ast.walk(file.module):
+    for node in file.nodes:
         if isinstance(node, ast.Call) and not node.args and not node.keywords:
             name = _dotted(node.func, meanings)
             if name == "random.Random":
                 yield node.lineno, "random.Random()", CHANCE
 
 
-def _meanings(module: ast.Module) -> dict[str, str]:
+def _meanings(file: SourceFile) -> dict[str, str]:
     """What each imported name stands for; a name bound otherwise keeps its own meaning."""
     meanings: dict[str, str] = {}
-    for node in ast.walk(module):
+    for node in file.nodes:
         match node:
             case ast.Import():
                 for alias in node.names:

@@ -103,7 +103,7 @@ def _check_orphans(tree: SourceTree, names: set[str]) -> Iterator[Finding]:
 def _arrows(file: SourceFile, names: set[str]) -> Iterator[Arrow]:
     source = name_of(file.path)
     package = source if file.stem == "__init__" else source.rpartition(".")[0]
-    for node in ast.walk(file.module):
+    for node in file.nodes:
         for line, target in _targets(node, package, names):
             if target.partition(".")[0] in {PACKAGE, *CODE_FOLDERS} - {"src"}:
                 yield Arrow(file.path, line, source, target)

@@ -18,7 +18,7 @@ DRAWERS = frozenset(
 def check(tree: SourceTree) -> Iterator[Finding]:
     for file in tree.python:
         yield from _check_path(file)
-        for node in ast.walk(file.module):
+        for node in file.nodes:
             if isinstance(node, ast.ClassDef):
                 yield from _check_class(file, node)
 

@@ -38,7 +38,7 @@ def _check_module(file: SourceFile) -> Iterator[Finding]:
     if len(file.lines) > MODULE_LINES_MAX:
         sentence = f"{len(file.lines)} lines; at most {MODULE_LINES_MAX}: split it by noun."
         yield Finding(file.path, 0, "module-size", sentence)
-    for node in ast.walk(file.module):
+    for node in file.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _check_function(file, node)
         elif isinstance(node, ast.ClassDef):

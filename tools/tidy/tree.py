@@ -68,6 +68,11 @@ class SourceFile:
         return ast.parse(self.text, filename=self.path)
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree: walking it is most of the work, and nearly every rule does."""
+        return tuple(ast.walk(self.module))
+
+    @cached_property
     def comments(self) -> list[tuple[int, str]]:
         """Each comment with its line, in order."""
         tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
@@ -83,7 +88,7 @@ class SourceFile:
         return sorted([*self.comments, *self._docstring_lines()])
 
     def _docstring_lines(self) -> Iterator[tuple[int, str]]:
-        for node in ast.walk(self.module):
+        for node in self.nodes:
             match node:
                 case ast.Expr(value=ast.Constant(value=str() as text, lineno=first)):
                     yield from enumerate(text.splitlines(), start=first)

@@ -51,7 +51,7 @@ _PHRASES = [(re.compile(text, re.IGNORECASE), instead) for text, instead in PHRA
 def check(tree: SourceTree) -> Iterator[Finding]:
     for file in tree.files.values():
         if file.is_python:
-            for line, name in _bound_names(file.module):
+            for line, name in _bound_names(file):
                 yield from _check_name(file, line, name)
         for line, text in file.prose:
             yield from _check_text(file, line, text)
@@ -72,8 +72,8 @@ def _check_text(file: SourceFile, line: int, text: str) -> Iterator[Finding]:
             yield Finding(file.path, line, "word", f"“{found[0]}”: say {instead}.")
 
 
-def _bound_names(module: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(module):
+def _bound_names(file: SourceFile) -> Iterator[tuple[int, str]]:
+    for node in file.nodes:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield node.lineno, name

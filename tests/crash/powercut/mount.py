@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from tests.crash.powercut.disk import CAPACITY_BYTES, Model
 from tests.crash.powercut.survival import Survive
+from tests.measurement import unmeasured_environment
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 END_TIMEOUT_S = 10
@@ -79,7 +80,12 @@ class PowerCutDisk:
             *("--model", self._model, "--capacity-bytes", str(self._capacity_bytes)),
         ]
         self._process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=REPOSITORY,
+            env=unmeasured_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         try:
             self._answer()

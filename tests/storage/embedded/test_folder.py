@@ -19,6 +19,7 @@ from mobilesync.storage.embedded.folder import (
     write_durably,
     write_marker,
 )
+from tests.measurement import unmeasured_environment
 
 GOOD = {"format": FORMAT, "kind": "store", "engine": "rocksdb", "lineage": [1, 2]}
 
@@ -109,6 +110,7 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)],
+        env=unmeasured_environment(),  # it is killed, and would leave half a file of figures
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
