@@ -110,3 +110,39 @@ def test_read_only_sees_what_only_the_log_holds(tables: Tables, tmp_path: Path) 
     assert reader.last_write() == tables.last_write() == 3
     reader.close()
     tables.close()
+
+
+def _read_bytes() -> int:
+    """What this process has read so far, from wherever."""
+    words = Path("/proc/self/io").read_text(encoding="ascii").split()
+    return int(words[words.index("rchar:") + 1])
+
+
+def test_a_look_at_a_large_table_reads_little_however_small_the_cache_is(tmp_path: Path) -> None:
+    options = EmbeddedOptions(block_cache_bytes=256 * 1024)
+    tables = Tables(tmp_path / "large", options, create=True)
+    for begin in range(0, 400_000, 20_000):
+        batch = tables.batch()
+        for number in range(begin, begin + 20_000):
+            batch.put(_spread(number), b"v" * 50, tables.in_message_ids)
+        tables.write(batch)
+        if begin % 100_000 == 0:
+            tables.flush()
+    tables.flush()
+    # Merged into files below level 0, for that one's filters are kept anyway.
+    tables.compact(tables.message_ids, b"", b"z")
+    looks = 500
+
+    before = _read_bytes()
+    for number in range(looks):
+        assert tables.get(tables.message_ids, _spread(number) + b"a") is None
+        # What is found takes the place of something else in the cache.
+        assert tables.get(tables.message_ids, _spread(number * 700)) is not None
+
+    # A filter of all 400,000 keys takes half a megabyte.
+    assert (_read_bytes() - before) / looks < 64 * 1024
+    tables.close()
+
+
+def _spread(number: int) -> bytes:
+    return b"%08d" % (number * 7919 % 10_000_000)

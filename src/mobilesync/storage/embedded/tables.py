@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rocksdict import (
     AccessType,
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     Checkpoint,
@@ -30,6 +31,7 @@ from mobilesync.storage.embedded.options import MIB, EmbeddedOptions
 
 NAMES = ("heads", "oplogs", "message_ids", "keys", "points", "journal", "documents")
 _BLOOM_BITS = 10
+_METADATA_BLOCK_BYTES = 4096
 _OPEN_FILES_MAX = 4096
 _GRAVES_WINDOW = 4096
 # Stalled writes would hold the event loop: RocksDB's own slow-down is off, a full stop is asked
@@ -213,7 +215,13 @@ def _table_options(options: EmbeddedOptions, cache: Cache) -> Options:
     blocks = BlockBasedOptions()
     blocks.set_block_cache(cache)
     blocks.set_bloom_filter(_BLOOM_BITS, False)
+    # In parts: the whole filter of a large file is larger than one of the shards that the cache is
+    # made of, and would be read anew for each look at a message id.
+    blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
+    blocks.set_metadata_block_size(_METADATA_BLOCK_BYTES)
     blocks.set_cache_index_and_filter_blocks(True)
+    blocks.set_pin_top_level_index_and_filter(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table = Options(raw_mode=True)
     table.set_block_based_table_factory(blocks)
