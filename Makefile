@@ -13,7 +13,8 @@ PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := test
-.PHONY: help run test check format sim crash bench-quick bench bench-scale fuzz soak clean
+.PHONY: help run test check format sim crash fuzz soak clean
+.PHONY: bench-quick bench-short bench bench-scale
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -42,6 +43,9 @@ crash: $(VENV)/.dev ## kill the real server and cut its disk, again and again
 
 bench-quick: $(VENV)/.bench ## every work for a few seconds, with all peers: does it still run?
 	@$(PY) -m benchmarks --quick --compiled $(ARGS)
+
+bench-short: $(VENV)/.bench ## every work in fewer rounds, into docs/benchmarks (25 minutes)
+	@$(PY) -m benchmarks --short --compiled $(ARGS)
 
 bench: $(VENV)/.bench ## every work beside the peers, into docs/benchmarks (90 minutes)
 	@$(PY) -m benchmarks --compiled $(ARGS)

@@ -1,7 +1,8 @@
-"""Run the benchmarks: `python -m benchmarks [--quick] [--work W1 …]`.
+"""Run the benchmarks: `python -m benchmarks [--quick | --short] [--work W1 …] [--keep]`.
 
 All works by default, every system in turns; it ends with one line for each work. The results are
-kept as JSON; those of a whole run are also made into docs/benchmarks/.
+kept as JSON; those of a whole or a short run are also made into docs/benchmarks/. With --keep, the
+works that are not measured stay as an earlier run has left them there.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 from benchmarks import page, results, scale
 from benchmarks.live import LiveBench, versions
 from benchmarks.native.build import BuildError
-from benchmarks.results import Results, WorkResult
+from benchmarks.results import Results, Size, WorkResult
 from benchmarks.works import broadcast, idle, latency, publish, storm, unicast
 from benchmarks.works.turns import Bench, Say
 from tools.compile import CompileFailed, compile_package
@@ -24,65 +25,78 @@ WORKS = ("W1", "W2", "W3", "W4", "W5", "W6", "SCALE")
 QUICK_RESULTS = Path("build/bench-quick.json")
 
 
-def run_works(bench: Bench, wanted: Sequence[str], quick: bool, say: Say) -> Iterator[WorkResult]:
+def run_works(bench: Bench, wanted: Sequence[str], size: Size, say: Say) -> Iterator[WorkResult]:
     """The results of the works, one after the other, as they are there."""
     maxima: dict[str, float] = {}
     if "W1" in wanted or "W6" in wanted:
-        first = unicast.measure(bench, unicast.QUICK if quick else unicast.FULL, say)
+        first = unicast.measure(bench, unicast.EXTENTS[size], say)
         maxima = unicast.maxima(first)
         yield first
     if "W2" in wanted:
-        yield broadcast.measure(bench, broadcast.QUICK if quick else broadcast.FULL, say)
+        yield broadcast.measure(bench, broadcast.EXTENTS[size], say)
     if "W3" in wanted:
-        yield storm.measure(bench, storm.QUICK if quick else storm.FULL, say)
+        yield storm.measure(bench, storm.EXTENTS[size], say)
     if "W4" in wanted:
-        yield idle.measure(bench, idle.QUICK if quick else idle.FULL, say)
+        yield idle.measure(bench, idle.EXTENTS[size], say)
     if "W5" in wanted:
-        yield publish.measure(bench, publish.QUICK if quick else publish.FULL, say)
+        yield publish.measure(bench, publish.EXTENTS[size], say)
     if "W6" in wanted:
-        yield latency.measure(bench, latency.QUICK if quick else latency.FULL, maxima, say)
+        yield latency.measure(bench, latency.EXTENTS[size], maxima, say)
     if "SCALE" in wanted:
-        yield scale.measure(scale.QUICK if quick else scale.FULL, say)
+        yield scale.measure(scale.EXTENTS[size], say)
 
 
 def main() -> None:
     """Run, keep the results, and print the last lines."""
-    arguments = _arguments()
-    quick: bool = arguments.quick
+    arguments = read_arguments(sys.argv[1:])
     if arguments.compiled:
         use_compiled()
-    # The scale needs minutes even when it is quick, so a quick run has it only when asked.
-    wanted = arguments.work or (WORKS[:-1] if quick else WORKS)
-    out: Path = arguments.out or (QUICK_RESULTS if quick else page.RESULTS)
+    out: Path = arguments.out
+    # Read before anything is measured: what cannot be kept is known at once.
+    earlier = results.read(out) if arguments.keep and out.exists() else None
     begin_s = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begin_s:6.0f} s  {text}", flush=True)
 
+    found = _begun(arguments)
+    for name, value in found.machine.items():
+        say(f"{name}: {value}")
+    measured: list[WorkResult] = []
+    try:
+        for work in run_works(LiveBench(), arguments.work, arguments.size, say):
+            measured.append(found.sign(work))
+            say(work.line)
+            # After each, so that a run that is ended early leaves what it found.
+            found.works = in_order(results.joined(measured, earlier))
+            results.write(found, out)
+    except BuildError as missing:
+        sys.exit(str(missing))
+    if arguments.page or out == page.RESULTS:
+        page.write_page(found, out.parent)
+    for work in measured:
+        print(work.line)
+
+
+def _begun(arguments: argparse.Namespace) -> Results:
+    """The results of a run that has measured nothing yet."""
     found = Results(
         at=results.now(),
         command=shlex.join(("python", "-m", "benchmarks", *sys.argv[1:])),
-        quick=quick,
+        quick=arguments.size is Size.QUICK,
+        short=arguments.size is Size.SHORT,
         commit=results.commit(),
         machine=results.machine(Path.cwd()),
         versions=versions(),
         works=[],
     )
     found.machine["our server"] = "compiled hot path" if arguments.compiled else "pure Python"
-    for name, value in found.machine.items():
-        say(f"{name}: {value}")
-    try:
-        for work in run_works(LiveBench(), wanted, quick, say):
-            found.works.append(work)
-            say(work.line)
-            # After each, so that a run that is ended early leaves what it found.
-            results.write(found, out)
-    except BuildError as missing:
-        sys.exit(str(missing))
-    if arguments.page or out == page.RESULTS:
-        page.write_page(found, out.parent)
-    for work in found.works:
-        print(work.line)
+    return found
+
+
+def in_order(works: Sequence[WorkResult]) -> list[WorkResult]:
+    """As they are measured, whichever run measured them."""
+    return sorted(works, key=lambda work: WORKS.index(work.work))
 
 
 def use_compiled() -> None:
@@ -96,18 +110,33 @@ def use_compiled() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), others)))
 
 
-def _arguments() -> argparse.Namespace:
+def read_arguments(words: Sequence[str]) -> argparse.Namespace:
+    """What is asked for, with everything that follows from the size of the run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="within five minutes, proving little")
+    sizes = parser.add_mutually_exclusive_group()
+    for size, means in (
+        (Size.QUICK, "within five minutes, proving little"),
+        (Size.SHORT, "within about 25 minutes, with fewer rounds, seconds and systems"),
+    ):
+        sizes.add_argument(f"--{size}", action="store_const", dest="size", const=size, help=means)
     parser.add_argument(
         "--work", nargs="+", choices=WORKS, help="only these; W6 needs and brings W1"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep what the results have of works not measured now"
     )
     parser.add_argument(
         "--compiled", action="store_true", help="run our server with its hot path compiled"
     )
     parser.add_argument("--out", type=Path, help="where the results are kept, as JSON")
     parser.add_argument("--page", action="store_true", help="make the page beside them as well")
-    return parser.parse_args()
+    parser.set_defaults(size=Size.WHOLE)
+    arguments = parser.parse_args(words)
+    # The scale needs minutes even when it is quick, so only a whole run has it unasked.
+    arguments.work = arguments.work or (WORKS if arguments.size is Size.WHOLE else WORKS[:-1])
+    if arguments.out is None:
+        arguments.out = QUICK_RESULTS if arguments.size is Size.QUICK else page.RESULTS
+    return arguments
 
 
 if __name__ == "__main__":

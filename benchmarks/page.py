@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.bars import judged
 from benchmarks.plots import Mark, Row, bars, lines, told
 from benchmarks.ratios import FLOOR, OURS, Spread
-from benchmarks.results import Results, WorkResult, read
+from benchmarks.results import Results, Size, WorkResult, read
 from benchmarks.sections import FAIRNESS, SECTIONS, Chart, Column, Section
 from benchmarks.systems import ALL, titled
 from benchmarks.works.unicast import CEILING, PER_S
@@ -41,7 +41,7 @@ def page(results: Results, charts: dict[str, str]) -> str:
     for section in SECTIONS:
         for work in results.works:
             if work.work == section.work:
-                parts += _section(section, work, charts)
+                parts += _section(section, work, charts, _origin(results, work))
     parts += [*_load(results), *_systems(results), *_how(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -56,7 +56,22 @@ def _head(results: Results) -> Iterator[str]:
             "**This was a quick run**: one short round of each, with fewer devices. It shows that"
             " everything runs; its figures prove little."
         )
+    if results.short:
+        yield (
+            "**This was a short run**: fewer rounds, seconds, devices and systems than in a whole"
+            " run."
+        )
+    if earlier := [_named(work) for work in results.works if results.is_earlier(work)]:
+        yield (
+            f"Of earlier runs, as their sections say: {', '.join(earlier)}."
+            " The machine and the versions are told as they were in the last run."
+        )
     yield _table(["machine", ""], [[name, value] for name, value in results.machine.items()])
+
+
+def _named(work: WorkResult) -> str:
+    partial = work.size in (Size.QUICK, Size.SHORT)
+    return f"{work.work} ({work.size} run)" if partial else work.work
 
 
 def _bars(results: Results) -> Iterator[str]:
@@ -72,8 +87,19 @@ def _bars(results: Results) -> Iterator[str]:
     yield "```\n" + "\n".join(work.line for work in results.works) + "\n```"
 
 
-def _section(section: Section, work: WorkResult, charts: dict[str, str]) -> Iterator[str]:
+def _origin(results: Results, work: WorkResult) -> str:
+    """Which run measured it, if that was another than the one that the page is of."""
+    if not results.is_earlier(work):
+        return ""
+    size = f", a {work.size} run" if work.size else ""
+    return f"Of an earlier run: {work.at}, commit {work.commit}, by `{work.command}`{size}."
+
+
+def _section(
+    section: Section, work: WorkResult, charts: dict[str, str], origin: str
+) -> Iterator[str]:
     yield f"## {section.work} · {section.title}"
+    yield origin
     yield section.how
     yield "; ".join(f"{name}: {value}" for name, value in work.settings.items()) + "."
     for number, chart in enumerate(section.charts):

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +25,14 @@ from benchmarks.ratios import Figures, Rounds, Spread, line, spread
 
 _FSYNCS = 200
 _LOOK_S = 1.0
+
+
+class Size(StrEnum):
+    """How much a run does: of each work the extent that has this name."""
+
+    QUICK = "quick"
+    SHORT = "short"
+    WHOLE = "whole"
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -55,6 +64,12 @@ class WorkResult(msgspec.Struct):
     runs: list[Run]
     medians: dict[str, dict[str, dict[str, Spread]]]
     """By case, figure and system; without the systems that are missing."""
+    at: str = ""
+    """When, by which commit, with which command and in which size of a run it was measured; all
+    empty in files of runs that did not note it for each work."""
+    commit: str = ""
+    command: str = ""
+    size: Size | None = None
 
     @classmethod
     def of(
@@ -96,10 +111,38 @@ class Results(msgspec.Struct, kw_only=True):
     at: str
     command: str
     quick: bool
+    short: bool = False
     commit: str
     machine: dict[str, str]
     versions: dict[str, str]
     works: list[WorkResult]
+
+    @property
+    def size(self) -> Size:
+        """How much the run did."""
+        if self.quick:
+            return Size.QUICK
+        return Size.SHORT if self.short else Size.WHOLE
+
+    def sign(self, work: WorkResult) -> WorkResult:
+        """Note in `work` that this run measured it, unless it says who did."""
+        if not work.at:
+            work.at, work.commit = self.at, self.commit
+            work.command, work.size = self.command, self.size
+        return work
+
+    def is_earlier(self, work: WorkResult) -> bool:
+        """Whether another run measured `work`, which is kept here."""
+        ours = (self.at, self.commit, self.command)
+        return bool(work.at) and (work.at, work.commit, work.command) != ours
+
+
+def joined(measured: Sequence[WorkResult], earlier: Results | None) -> list[WorkResult]:
+    """What was measured, and of an earlier run the works that were not measured again."""
+    if earlier is None:
+        return list(measured)
+    again = {work.work for work in measured}
+    return [*measured, *(earlier.sign(work) for work in earlier.works if work.work not in again)]
 
 
 def rounds(runs: Iterable[Run], case: str, figure: str) -> Rounds:

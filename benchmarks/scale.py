@@ -24,7 +24,7 @@ from benchmarks.live import drive, folder_mb
 from benchmarks.peers.ours import Ours, ours
 from benchmarks.processes import SETTLE_S
 from benchmarks.ratios import OURS, line
-from benchmarks.results import Run, WorkResult, rounds
+from benchmarks.results import Run, Size, WorkResult, rounds
 from benchmarks.stock import BIZ, FIRST, USERS, fill
 from benchmarks.works.turns import Options, Say
 
@@ -57,6 +57,15 @@ FULL = Extent(
     seconds=10,
     idle_s=5,
 )
+SHORT = Extent(
+    channels=(100, 10_000),
+    stored=(10_000, 1_000_000),
+    devices=1_000,
+    rate=2_000,
+    rounds=2,
+    seconds=6,
+    idle_s=3,
+)
 QUICK = Extent(
     channels=(100, 2_000),
     stored=(10_000, 1_000_000),
@@ -66,6 +75,7 @@ QUICK = Extent(
     seconds=4,
     idle_s=2,
 )
+EXTENTS: Mapping[Size, Extent] = {Size.QUICK: QUICK, Size.SHORT: SHORT, Size.WHOLE: FULL}
 
 
 def measure(extent: Extent, say: Say) -> WorkResult:

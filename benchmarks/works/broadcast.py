@@ -4,12 +4,12 @@ Measured by itself; then with a trickle of oplogs for single devices beside it, 
 compared with that of the same trickle alone: everyone's oplog may not stand in the way of others'.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import systems
 from benchmarks.ratios import broadcast_figures
-from benchmarks.results import WorkResult
+from benchmarks.results import Size, WorkResult
 from benchmarks.systems import System
 from benchmarks.works.turns import Bench, Options, Say, Turns
 
@@ -32,7 +32,9 @@ class Extent:
 
 
 FULL = Extent(devices=10_000, rounds=3, count=10, pause_ms=1_500, unicast_rate=200)
+SHORT = Extent(devices=10_000, rounds=3, count=5, pause_ms=800, unicast_rate=200)
 QUICK = Extent(devices=2_000, rounds=1, count=4, pause_ms=500, unicast_rate=0)
+EXTENTS: Mapping[Size, Extent] = {Size.QUICK: QUICK, Size.SHORT: SHORT, Size.WHOLE: FULL}
 
 
 def measure(bench: Bench, extent: Extent, say: Say) -> WorkResult:

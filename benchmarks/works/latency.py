@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks import systems
 from benchmarks.ratios import latency_figures
-from benchmarks.results import WorkResult
+from benchmarks.results import Size, WorkResult
 from benchmarks.systems import System
 from benchmarks.works.turns import Bench, Options, Say, Turns
 
@@ -33,15 +33,16 @@ class Extent:
 
 
 FULL = Extent(devices=1_000, rounds=3, seconds=8, warm_s=2)
+SHORT = Extent(devices=1_000, rounds=2, seconds=4, warm_s=1, systems=systems.UNICAST_JUDGED)
 QUICK = Extent(
     devices=1_000,
     rounds=1,
     seconds=3,
     warm_s=1,
     loads=(JUDGED,),
-    # It takes long to start, and is not what the bar is about.
-    systems=tuple(each for each in systems.UNICAST if each is not systems.JETSTREAM_DEFAULT),
+    systems=systems.UNICAST_JUDGED,
 )
+EXTENTS: Mapping[Size, Extent] = {Size.QUICK: QUICK, Size.SHORT: SHORT, Size.WHOLE: FULL}
 
 
 def case(percent: int) -> str:

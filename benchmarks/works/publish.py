@@ -4,12 +4,12 @@ Mobilesync through its HTTP API; PostgreSQL as inserts, each transaction synced;
 publishes that wait for their ack. Nobody is connected to receive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import systems
 from benchmarks.ratios import publish_figures
-from benchmarks.results import WorkResult
+from benchmarks.results import Size, WorkResult
 from benchmarks.systems import System
 from benchmarks.works.turns import Bench, Options, Say, Turns
 
@@ -26,11 +26,15 @@ class Extent:
     rounds: int
     seconds: float
     systems: Sequence[System] = systems.PUBLISH
+    only_singles: Sequence[System] = ()
+    """Those of the systems that are left out of the batches."""
 
 
 FULL = Extent(connections=64, rounds=3, seconds=8)
 # JetStream with a sync for each does not answer one round of batches in so few seconds.
+SHORT = Extent(connections=64, rounds=3, seconds=4, only_singles=(systems.JETSTREAM_SYNCED,))
 QUICK = Extent(connections=64, rounds=1, seconds=2, systems=systems.PUBLISH[:2])
+EXTENTS: Mapping[Size, Extent] = {Size.QUICK: QUICK, Size.SHORT: SHORT, Size.WHOLE: FULL}
 
 
 def measure(bench: Bench, extent: Extent, say: Say) -> WorkResult:
@@ -42,12 +46,16 @@ def measure(bench: Bench, extent: Extent, say: Say) -> WorkResult:
             "batch": batch,
             "seconds": extent.seconds,
         }
-        asked = dict.fromkeys(extent.systems, options)
+        left_out = extent.only_singles if batch > 1 else ()
+        able = [system for system in extent.systems if system not in left_out]
+        asked = dict.fromkeys(able, options)
         turns.take(case, "publish", asked, extent.rounds, (PER_S, CPU_US, "load_cpu_share"))
     settings: dict[str, int | float | str] = {
         "connections": extent.connections,
         "rounds": extent.rounds,
         "seconds of a round": extent.seconds,
     }
+    if extent.only_singles:
+        settings["only one by one"] = " and ".join(each.title for each in extent.only_singles)
     figures = publish_figures(turns.rounds(BATCHES, PER_S), turns.rounds(SINGLES, PER_S))
     return turns.result(settings, figures)

@@ -3,12 +3,12 @@
 The floor is not in it: it holds no backlog.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import systems
 from benchmarks.ratios import storm_figures
-from benchmarks.results import WorkResult
+from benchmarks.results import Size, WorkResult
 from benchmarks.systems import System
 from benchmarks.works.turns import Bench, Options, Say, Turns
 
@@ -27,7 +27,9 @@ class Extent:
 
 
 FULL = Extent(devices=10_000, rounds=3, behind=20)
+SHORT = Extent(devices=10_000, rounds=2, behind=20)
 QUICK = Extent(devices=2_000, rounds=1, behind=20)
+EXTENTS: Mapping[Size, Extent] = {Size.QUICK: QUICK, Size.SHORT: SHORT, Size.WHOLE: FULL}
 
 
 def measure(bench: Bench, extent: Extent, say: Say) -> WorkResult:

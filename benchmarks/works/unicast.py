@@ -5,12 +5,12 @@ one was answered; then what each oplog cost the server. The floor's maximum show
 do when the server costs little.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import systems
 from benchmarks.ratios import Figures, unicast_figures
-from benchmarks.results import WorkResult
+from benchmarks.results import Size, WorkResult
 from benchmarks.systems import System
 from benchmarks.works.turns import Bench, Options, Say, Turns
 
@@ -35,7 +35,9 @@ class Extent:
 
 
 FULL = Extent(devices=(1_000, 10_000), rounds=3, seconds=8, warm_s=2)
+SHORT = Extent(devices=(1_000,), rounds=3, seconds=6, warm_s=2, systems=systems.UNICAST_JUDGED)
 QUICK = Extent(devices=(1_000,), rounds=1, seconds=3, warm_s=1)
+EXTENTS: Mapping[Size, Extent] = {Size.QUICK: QUICK, Size.SHORT: SHORT, Size.WHOLE: FULL}
 
 
 def case(devices: int) -> str:

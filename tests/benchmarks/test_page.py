@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from benchmarks.page import page, write_page
-from benchmarks.results import Missing, Results, Run, WorkResult
+from benchmarks.results import Missing, Results, Run, Size, WorkResult
 from benchmarks.works import idle, latency, unicast
 
 
@@ -45,11 +45,12 @@ def _idle() -> WorkResult:
     return WorkResult.of("W4", {}, {"kb_per_connection": 18.0}, runs, [])
 
 
-def _results(quick: bool = False) -> Results:
+def _results(quick: bool = False, short: bool = False) -> Results:
     return Results(
         at="2030-01-01 10:00 UTC",
         command="make bench",
         quick=quick,
+        short=short,
         commit="abc123",
         machine={"processors": "2 × fast"},
         versions={"redis": "7.0.15"},
@@ -79,6 +80,25 @@ def test_the_load_is_shown_beside_the_floor() -> None:
 def test_a_quick_run_says_so() -> None:
     assert "This was a quick run" in page(_results(quick=True), {})
     assert "This was a quick run" not in page(_results(), {})
+
+
+def test_a_short_run_says_so() -> None:
+    assert "This was a short run" in page(_results(short=True), {})
+    assert "This was a short run" not in page(_results(quick=True), {})
+    assert "This was a short run" not in page(_results(), {})
+
+
+def test_a_kept_work_says_which_run_it_is_of() -> None:
+    results = _results()
+    for work in results.works:
+        results.sign(work)
+    assert "earlier run" not in page(results, {})
+    results.works[1].at, results.works[1].size = "2029-12-31 10:00 UTC", Size.SHORT
+    text = page(results, {})
+    told = "Of an earlier run: 2029-12-31 10:00 UTC, commit abc123, by `make bench`, a short run."
+    assert text.count("Of an earlier run") == 1
+    assert told in text.partition("## W4")[2].partition("## W6")[0]
+    assert "Of earlier runs, as their sections say: W4 (short run)." in text
 
 
 def test_charts_are_beside_the_page_and_old_ones_are_gone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks import results
@@ -10,8 +11,10 @@ from benchmarks.results import (
     Missing,
     Results,
     Run,
+    Size,
     WorkResult,
     commit,
+    joined,
     machine,
     read,
     rounds,
@@ -62,6 +65,52 @@ def test_a_file_brings_back_what_was_written(tmp_path: Path) -> None:
     )
     write(whole, tmp_path / "deep" / "results.json")
     assert read(tmp_path / "deep" / "results.json") == whole
+
+
+def _whole(works: list[WorkResult], at: str = "today", **size: bool) -> Results:
+    sized = {"quick": False, **size}
+    return Results(at=at, command="c", commit="f", machine={}, versions={}, works=works, **sized)
+
+
+def _work(name: str) -> WorkResult:
+    return WorkResult.of(name, {}, {}, RUNS, [])
+
+
+def test_a_file_of_before_there_were_short_runs_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    write(_whole([_work("W3")], quick=True), file)
+    old = msgspec.json.decode(file.read_bytes())
+    del old["short"]
+    for name in ("at", "commit", "command", "size"):
+        del old["works"][0][name]
+    file.write_bytes(msgspec.json.encode(old))
+    found = read(file)
+    assert found.size is Size.QUICK
+    assert (found.works[0].at, found.works[0].size) == ("", None)
+    assert not found.is_earlier(found.works[0])
+
+
+def test_the_size_of_a_run() -> None:
+    assert _whole([]).size is Size.WHOLE
+    assert _whole([], short=True).size is Size.SHORT
+
+
+def test_what_was_not_measured_again_is_kept_and_says_whose_it_is() -> None:
+    earlier = _whole([_work("W1"), _work("W2")], "yesterday", short=True)
+    now = _whole([])
+    both = joined([now.sign(_work("W2"))], earlier)
+    assert [(each.work, each.at, each.size) for each in both] == [
+        ("W2", "today", Size.WHOLE),
+        ("W1", "yesterday", Size.SHORT),
+    ]
+    assert [now.is_earlier(each) for each in both] == [False, True]
+    again = joined([], _whole(both, "tomorrow"))
+    assert [each.at for each in again] == ["today", "yesterday"], "it stays who measured it first"
+
+
+def test_without_an_earlier_run_there_is_what_was_measured() -> None:
+    work = _work("W1")
+    assert joined([work], None) == [work]
 
 
 def test_the_machine_says_what_its_disk_does_and_who_else_is_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import scale
+from benchmarks.results import Size
 from benchmarks.works.turns import Options
 from tests.benchmarks.canned import silent
 
@@ -59,3 +60,12 @@ def test_the_line_and_what_was_asked(asked: list[tuple[str, Options]]) -> None:
         "10,000,000 stored",
         scale.IDLE,
     }
+
+
+def test_a_short_run_has_as_many_channels_and_fewer_stored(
+    asked: list[tuple[str, Options]],
+) -> None:
+    result = scale.measure(scale.EXTENTS[Size.SHORT], silent)
+    assert "1,000,000 stored" in result.medians
+    assert "10,000 channels" in result.medians
+    assert asked

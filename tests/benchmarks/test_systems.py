@@ -17,9 +17,15 @@ def test_every_peer_that_syncs_first_says_so() -> None:
             assert system.answers.startswith("synced")
 
 
+def test_the_bars_are_about_all_that_sync_first_mosquitto_and_the_floor() -> None:
+    judged = {system.name for system in systems.UNICAST_JUDGED}
+    assert judged == {OURS, FLOOR, MOSQUITTO, *DURABLE_PEERS}
+
+
 def test_works_are_done_by_ours_and_others_of_the_table() -> None:
     for group in (
         systems.UNICAST,
+        systems.UNICAST_JUDGED,
         systems.BROADCAST,
         systems.STORM,
         systems.IDLE,

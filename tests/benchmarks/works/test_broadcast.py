@@ -24,3 +24,10 @@ def test_everyone_then_with_unicasts_then_those_alone() -> None:
 def test_a_quick_run_leaves_the_unicasts_out() -> None:
     result = broadcast.measure(CannedBench(FIGURES), broadcast.QUICK, silent)
     assert list(result.medians) == [broadcast.ALONE]
+
+
+def test_a_short_run_has_the_devices_and_the_unicasts_of_a_whole_one() -> None:
+    short, full = broadcast.SHORT, broadcast.FULL
+    assert (short.devices, short.unicast_rate) == (full.devices, full.unicast_rate)
+    result = broadcast.measure(CannedBench(FIGURES), short, silent)
+    assert list(result.medians) == [broadcast.ALONE, broadcast.BESIDE, broadcast.WITHOUT]

@@ -5,6 +5,7 @@ import resource
 import pytest
 
 from benchmarks.works import idle
+from mobilesync.engine.options import SessionOptions
 from tests.benchmarks.canned import CannedBench, silent
 
 FIGURES = {name: {idle.KB: 19.0} for name in ("mobilesync", "floor", "mosquitto")}
@@ -23,3 +24,7 @@ def test_limits_of_the_machine(monkeypatch: pytest.MonkeyPatch, files: int, devi
 
 def test_what_is_possible_is_not_remarked() -> None:
     assert "meant" not in idle.measure(CannedBench(FIGURES), idle.QUICK, silent).settings
+
+
+def test_each_device_beats_once_in_a_short_run() -> None:
+    assert idle.SHORT.seconds >= idle.SHORT.beat_s == SessionOptions().beat_min_s

@@ -20,3 +20,7 @@ def test_rates_are_parts_of_each_systems_maximum() -> None:
 def test_without_a_maximum_there_is_nothing_to_load_with() -> None:
     result = latency.measure(CannedBench(FIGURES), latency.QUICK, {"mobilesync": 1.0}, silent)
     assert result.line == "W6 p99_vs_durable_peer=n/a"
+
+
+def test_a_short_run_has_the_loads_of_a_whole_one() -> None:
+    assert latency.SHORT.loads == latency.FULL.loads

@@ -1,5 +1,7 @@
 """W3 compares the time until all have caught up."""
 
+from dataclasses import replace
+
 from benchmarks.works import storm
 from tests.benchmarks.canned import CannedBench, silent
 
@@ -9,3 +11,7 @@ def test_the_last_line() -> None:
     bench = CannedBench(figures)
     assert storm.measure(bench, storm.FULL, silent).line == "W3 time_vs_mosquitto=0.30"
     assert all(options["behind"] == 20 for _, _, options in bench.asked)
+
+
+def test_a_short_run_differs_in_rounds_only() -> None:
+    assert replace(storm.SHORT, rounds=storm.FULL.rounds) == storm.FULL

@@ -30,3 +30,11 @@ def test_the_last_line_and_the_maxima() -> None:
 
 def test_a_quick_run_has_all_peers() -> None:
     assert unicast.QUICK.systems == systems.UNICAST
+
+
+def test_a_short_run_has_fewer_devices_and_all_that_the_bars_are_about() -> None:
+    bench = CannedBench(dict.fromkeys((*FIGURES, "jetstream-always"), FIGURES["redis"]))
+    result = unicast.measure(bench, unicast.SHORT, silent)
+    assert list(result.medians) == ["1,000 devices", unicast.CEILING]
+    assert None not in result.figures.values()
+    assert not result.missing
