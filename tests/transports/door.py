@@ -5,6 +5,7 @@ import functools
 import gc
 import random
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -40,6 +41,8 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 SOON_S = 20.0
 """More than anything here takes; only a bug waits so long."""
+FIRST_BYTE = b"\x16"
+"""What a TLS handshake begins with: whoever says so much has spoken."""
 
 Scenario = Callable[..., Coroutine[Any, Any, None]]
 
@@ -129,9 +132,11 @@ class Door:
         )
         return Phone(reader, writer)
 
-    async def plain(self) -> "Phone":
-        """A TCP connection without TLS."""
-        return Phone(*await asyncio.open_connection("127.0.0.1", self.gateway.port))
+    async def plain(self, first: bytes = b"") -> "Phone":
+        """A TCP connection without TLS, which says `first`."""
+        phone = Phone(*await asyncio.open_connection("127.0.0.1", self.gateway.port))
+        phone.writer.write(first)
+        return phone
 
     async def publish(self, *payloads: bytes) -> None:
         items = [Publication(biz="CHAT", target="everyone", payload=p) for p in payloads]
@@ -196,3 +201,18 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(SOON_S):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def client_hello(version: int) -> bytes:
+    """A ClientHello as before TLS 1.3, which offers `version` at most."""
+    suites = struct.pack(">3H", 0xC02B, 0xC009, 0xC013)
+    body = struct.pack(">H", version) + b"r" * 32 + b"\0" + struct.pack(">H", len(suites)) + suites
+    extensions = _extension(10, struct.pack(">HH", 2, 0x0017)) + _extension(11, b"\x01\0")
+    extensions += _extension(13, struct.pack(">HH", 2, 0x0403))
+    body += b"\x01\0" + struct.pack(">H", len(extensions)) + extensions
+    handshake = b"\x01" + struct.pack(">I", len(body))[1:] + body
+    return b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake
+
+
+def _extension(number: int, data: bytes) -> bytes:
+    return struct.pack(">HH", number, len(data)) + data

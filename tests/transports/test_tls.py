@@ -7,7 +7,6 @@ import asyncio
 import os
 import socket
 import ssl
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,14 +19,15 @@ from mobilesync.protocol.limits import ALPN
 from mobilesync.transports.certificates import (
     CertificateFiles,
 )
-from mobilesync.transports.device_link import DeviceLink
 from mobilesync.transports.tls import TlsGateway, TlsOptions
 from tests.transports.door import (
+    FIRST_BYTE,
     LOOPS,
     Door,
     Phone,
     certificate,
     client_context,
+    client_hello,
     on_both_loops,
     open_door,
     server_context,
@@ -156,31 +156,16 @@ async def test_tls_1_2_is_enough_and_1_3_is_preferred(files: CertificateFiles) -
         assert versions == ["TLSv1.2", "TLSv1.3"]
 
 
-def _client_hello(version: int) -> bytes:
-    """A ClientHello as before TLS 1.3, which offers `version` at most."""
-    suites = struct.pack(">3H", 0xC02B, 0xC009, 0xC013)
-    body = struct.pack(">H", version) + b"r" * 32 + b"\0" + struct.pack(">H", len(suites)) + suites
-    extensions = _extension(10, struct.pack(">HH", 2, 0x0017)) + _extension(11, b"\x01\0")
-    extensions += _extension(13, struct.pack(">HH", 2, 0x0403))
-    body += b"\x01\0" + struct.pack(">H", len(extensions)) + extensions
-    handshake = b"\x01" + struct.pack(">I", len(body))[1:] + body
-    return b"\x16\x03\x01" + struct.pack(">H", len(handshake)) + handshake
-
-
-def _extension(number: int, data: bytes) -> bytes:
-    return struct.pack(">HH", number, len(data)) + data
-
-
 @on_both_loops
 async def test_tls_1_1_is_refused(files: CertificateFiles) -> None:
     async with open_door(files) as door:
         # The same hello is taken when it offers TLS 1.2: a handshake message comes back.
         good = await door.plain()
-        good.writer.write(_client_hello(0x0303))
+        good.writer.write(client_hello(0x0303))
         assert (await good.reader.read(1))[0] == 0x16
         await good.close()
         bad = await door.plain()
-        bad.writer.write(_client_hello(0x0302))
+        bad.writer.write(client_hello(0x0302))
         assert (await bad.ended())[:1] in {b"", b"\x15"}, "nothing, or a TLS alert"
         await bad.close()
         await until(lambda: door.metrics.connections_failed == 2)
@@ -223,78 +208,6 @@ def _garbage(garbage: bytes) -> Callable[..., None]:
             await (await door.device()).close()
 
     return on_both_loops(scenario)
-
-
-@on_both_loops
-async def test_a_silent_client_is_cut_in_time(files: CertificateFiles) -> None:
-    async with open_door(files, handshake_timeout_s=0.1) as door:
-        phones = [await door.plain() for _ in range(5)]
-        for phone in phones:
-            assert await phone.ended() == b""
-            await phone.close()
-        await until(lambda: door.metrics.connections_failed == 5)
-
-
-@on_both_loops
-async def test_a_hello_byte_by_byte_is_cut_in_time(files: CertificateFiles) -> None:
-    async with open_door(files, handshake_timeout_s=0.2) as door:
-        phone = await door.plain()
-
-        async def dribble() -> None:
-            with suppress(OSError):
-                for byte in _client_hello(0x0303) * 100:
-                    phone.writer.write(bytes([byte]))
-                    await phone.writer.drain()
-                    await asyncio.sleep(0.01)
-
-        dribbling = asyncio.ensure_future(dribble())
-        await phone.ended()
-        dribbling.cancel()
-        await asyncio.gather(dribbling, return_exceptions=True)
-        await phone.close()
-        await until(lambda: door.metrics.connections_failed == 1)
-
-
-@on_both_loops
-async def test_handshakes_are_bounded_and_the_rest_waits(files: CertificateFiles) -> None:
-    async with open_door(files, handshakes_max=2, handshake_fair_s=5.0) as door:
-        silent = [await door.plain() for _ in range(2)]
-        await until(lambda: len(door.gateway.handshakes) == 2)
-        waiting = [asyncio.ensure_future(door.device(f"d{number}")) for number in range(4)]
-        await asyncio.wait(waiting, timeout=0.2)
-        assert len(door.gateway.handshakes) == 2
-        assert len(door.sessions) == 0
-        for phone in silent:
-            await phone.close()
-        for phone in await asyncio.gather(*waiting):
-            await phone.close()
-        assert door.metrics.connections_failed == 2
-
-
-@on_both_loops
-async def test_the_silent_cannot_keep_a_device_out(files: CertificateFiles) -> None:
-    async with open_door(files, handshakes_max=2, handshake_fair_s=0.1) as door:
-        silent = [await door.plain() for _ in range(6)]
-        phone = await asyncio.wait_for(door.device("d1"), 5)
-        assert len(door.gateway.handshakes) <= 2
-        for each in (*silent, phone):
-            await each.close()
-
-
-@on_both_loops
-async def test_a_handshake_that_waits_for_us_is_not_given_up(files: CertificateFiles) -> None:
-    async with open_door(files, handshakes_max=2, handshake_fair_s=0.05) as door:
-        with pytest.MonkeyPatch.context() as patch:
-            # As when this server is too busy to read what they say.
-            patch.setattr(DeviceLink, "has_unread", lambda _link: True)
-            held = [await door.plain() for _ in range(2)]
-            waiting = asyncio.ensure_future(door.device("d1"))
-            await asyncio.wait([waiting], timeout=0.4)
-            assert door.metrics.connections_failed == 0
-            assert len(door.gateway.handshakes) == 2
-        phone = await asyncio.wait_for(waiting, 5)
-        for each in (*held, phone):
-            await each.close()
 
 
 @on_both_loops
@@ -360,10 +273,13 @@ async def test_a_device_that_stops_reading_costs_a_bounded_buffer(files: Certifi
 @on_both_loops
 async def test_close_gives_up_handshakes(files: CertificateFiles) -> None:
     async with open_door(files) as door:
-        silent = [await door.plain() for _ in range(10)]
+        silent = [await door.plain() for _ in range(5)]
+        silent += [await door.plain(FIRST_BYTE) for _ in range(10)]
         await until(lambda: len(door.gateway.handshakes) == 10)
+        await until(lambda: len(door.gateway.lobby) == 5)
         await door.gateway.close()
         assert not door.gateway.handshakes
+        assert not len(door.gateway.lobby)
         for phone in silent:
             assert await phone.ended() == b""
             await phone.close()
@@ -440,7 +356,7 @@ async def test_a_connection_that_is_gone_before_its_handshake(files: Certificate
 
         context = door.gateway._context
         door.gateway._context = Gone()  # type: ignore[assignment]  # it stands for a context
-        plain = await door.plain()
+        plain = await door.plain(FIRST_BYTE)
         assert await plain.ended() == b""
         await plain.close()
         assert door.metrics.connections_failed == 1
@@ -460,12 +376,15 @@ async def test_a_connection_that_cannot_be_watched(
             def add(self, *_: object) -> None:
                 raise OSError(28, "no space left")
 
-        door.gateway.poller = Full()  # type: ignore[assignment]  # it stands for a poller
-        plain = await door.plain()
-        assert await plain.ended() == b""
-        await plain.close()
-        assert door.metrics.connections_failed == 1
-        assert not door.gateway.links
-        door.gateway.poller = poller
+        # In the lobby, then when its handshake is to begin.
+        for number, place in enumerate((door.gateway.lobby, door.gateway)):
+            name = "_poller" if place is door.gateway.lobby else "poller"
+            setattr(place, name, Full())
+            plain = await door.plain(FIRST_BYTE)
+            assert await plain.ended() == b""
+            await plain.close()
+            assert door.metrics.connections_failed == number + 1
+            assert not door.gateway.links
+            setattr(place, name, poller)
         phone = await door.device()
         await phone.close()
