@@ -146,3 +146,24 @@ def test_a_look_at_a_large_table_reads_little_however_small_the_cache_is(tmp_pat
 
 def _spread(number: int) -> bytes:
     return b"%08d" % (number * 7919 % 10_000_000)
+
+
+def nice_of_threads(name: str) -> set[int]:
+    """The priority of this process's threads that the kernel knows by `name`."""
+    found: set[int] = set()
+    for stat in Path("/proc/self/task").glob("*/stat"):
+        before, _, fields = stat.read_text().rpartition(") ")
+        if before.endswith(f"({name}"):
+            found.add(int(fields.split()[16]))
+    return found
+
+
+def test_writing_files_out_yields_to_serving(tables: Tables) -> None:
+    for _ in range(2):
+        fill(tables, 1000)
+        tables.flush()
+    tables.compact(tables.oplogs, b"a", b"z")
+    # A thread takes its priority with its first work.
+    assert nice_of_threads("rocksdb:high") == {19}
+    assert nice_of_threads("rocksdb:low") == {19}
+    tables.close()

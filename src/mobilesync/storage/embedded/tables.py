@@ -19,6 +19,7 @@ from rocksdict import (
     Checkpoint,
     DBCompressionType,
     DBRecoveryMode,
+    Env,
     Options,
     Rdict,
     ReadOptions,
@@ -207,6 +208,11 @@ def _database_options(
     database.set_keep_log_file_num(4)
     database.set_max_log_file_size(4 * MIB)
     database.set_stats_dump_period_sec(0)
+    # Writing files out may take as long as it needs; whoever waits for an answer may not.
+    background = Env()
+    background.lower_thread_pool_cpu_priority()
+    background.lower_high_priority_thread_pool_cpu_priority()
+    database.set_env(background)
     database.set_wal_recovery_mode(recovery or DBRecoveryMode.tolerate_corrupted_tail_records())
     return database
 
