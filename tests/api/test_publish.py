@@ -2,13 +2,17 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mobilesync.api.errors import HttpError
+from mobilesync.api.publish import PublishBody, publication_of
 from mobilesync.domain.channel import Channel
+from mobilesync.domain.errors import InvalidRequest
 from mobilesync.domain.sync_config import SyncConfig
 from mobilesync.engine.options import BATCH_ITEMS_CEILING
 from mobilesync.engine.service import Service
@@ -47,6 +51,47 @@ async def test_a_batch_of_mixed_targets_is_answered_in_order(caller: Caller) -> 
         (1, "m2"),
         (2, "m3"),
     ]
+
+
+_TEXT = st.text(st.sampled_from('a:"\\\n{}[],é '), max_size=5)
+_PLAIN = st.fixed_dictionaries(
+    {"biz": _TEXT, "target": _TEXT},
+    optional={
+        "payload": _TEXT,
+        "payload_base64": st.sampled_from(["", "aGk=", "aGk", "a===", "aGk=aGk=", "?", "aGkh:"]),
+        "message_id": _TEXT,
+    },
+)
+
+
+@given(_PLAIN, st.booleans(), st.booleans(), st.booleans())
+def test_what_is_plain_is_read_as_its_whole_form_is(
+    item: dict[str, str], is_batch: bool, is_spaced: bool, is_ascii: bool
+) -> None:
+    separators = (" , ", " : ") if is_spaced else (",", ":")
+    text = json.dumps([item] if is_batch else item, separators=separators, ensure_ascii=is_ascii)
+
+    def read(decode: Callable[[bytes], Any]) -> object:
+        try:
+            form = decode(text.encode())
+            return [publication_of(each) for each in (form if is_batch else [form])]
+        except InvalidRequest as error:
+            return str(error), error.field
+
+    assert read(PublishBody().decode) == read(PublishBody()._decode_whole)
+
+
+@given(_PLAIN, _PLAIN, st.integers(0, 4), st.booleans())
+def test_a_key_twice_is_seen_whatever_else_there_is(
+    one: dict[str, str], other: dict[str, str], place: int, is_spaced: bool
+) -> None:
+    items = [json.dumps(one), json.dumps(other)]
+    name = sorted(one)[place % len(one)]
+    items[0] = items[0][:-1] + f', "{name}"{" " * is_spaced}: {json.dumps(one[name])}}}'
+    body = f"[{','.join(items)}]".encode()
+    with pytest.raises(HttpError) as error:
+        PublishBody().decode(body)
+    assert error.value.code == "MALFORMED_BODY"
 
 
 async def test_what_is_for_later_is_scheduled(caller: Caller, disk: Disk, clock: FakeClock) -> None:

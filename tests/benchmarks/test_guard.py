@@ -1,11 +1,13 @@
 """What one oplog costs from publish to saved sync point, in calls and in writes to the link."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.guard import counting, judge
+from mobilesync.api.publish import PublishBody, publications_of
 from mobilesync.domain.channel import user_target
 from tests.engine.world import World, options, settle, simulated
 
@@ -18,6 +20,9 @@ BUDGETS = {
 """Publish → pump → push → ack → advance over the memory store, one oplog per device and batch;
 pushed from the tail, as what is live, and without one. The device's half of the codec is counted as
 well: it is the same code."""
+
+READING = 1.04
+"""From the body of an HTTP request, of 100 oplogs, to what the publisher takes."""
 
 
 @pytest.mark.parametrize("path, tail_bytes", [("live", 1 << 20), ("from the store", 0)])
@@ -49,6 +54,18 @@ async def _measure(path: str, tail_bytes: int) -> None:
         }
         missed = [judge(f"{path}: {name}", found[name], budgets[name], calls) for name in budgets]
         assert not any(missed), "\n".join(filter(None, missed))
+
+
+def test_a_plain_batch_is_read_at_the_price_of_its_budget() -> None:
+    item = {"biz": "CHAT", "target": "user:u1", "payload_base64": "eHh4" * 50}
+    form = PublishBody()
+    with counting() as calls:
+        read = form.decode(json.dumps([item] * 100).encode())
+        assert isinstance(read, list)
+        publications = publications_of(read)
+    assert len(publications) == 100
+    missed = judge("reading: calls per oplog", calls.total() / 100, READING, calls)
+    assert missed is None, missed
 
 
 def test_only_the_servers_own_calls_are_counted() -> None:

@@ -9,7 +9,7 @@ from mobilesync.domain.conditions import Conditions
 from mobilesync.domain.errors import (
     OutcomeUnknown,
 )
-from mobilesync.domain.message_id import made_message_id, whole_message_id
+from mobilesync.domain.message_id import made_message_id, series_of, whole_message_id
 from mobilesync.domain.oplog import Appended, oplog_of
 from mobilesync.domain.sync_point import Head
 from mobilesync.storage.contract import Document
@@ -44,7 +44,8 @@ class TestAppend:
 
     async def test_a_made_message_id_is_completed_and_found(self, maker: Maker) -> None:
         store = await maker.open()
-        first, second = made_message_id("ab", 1), made_message_id("ab", 2)
+        series = series_of(7)
+        first, second = made_message_id(series, 1), made_message_id(series, 2)
         answers = await store.append([draft(first), draft("given"), draft(second)])
         assert answers == [Appended(1), Appended(2), Appended(3)]
         whole = whole_message_id(second, 3)

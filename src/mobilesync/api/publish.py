@@ -8,6 +8,7 @@ Not here: what a valid publication is (engine/publisher.py).
 """
 
 import binascii
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from msgspec.structs import astuple
 
 from mobilesync.api.errors import HttpError
 from mobilesync.api.operations import Desk, NoQuery, Operation, Request
-from mobilesync.api.strict_json import JsonBody, split_list
+from mobilesync.api.strict_json import JsonBody, check_unique_keys, split_list
 from mobilesync.domain.conditions import USER_NUMBER_MAX
 from mobilesync.domain.errors import InvalidRequest, TooLarge
 from mobilesync.engine.options import BATCH_ITEMS_CEILING
@@ -134,6 +135,17 @@ class PublicationBody(Struct, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
+class PlainBody(Struct, forbid_unknown_fields=True):
+    """A publication as most are. To look for these fields, and find no others, takes a third of the
+    time of the whole form."""
+
+    biz: str
+    target: str
+    payload: str | UnsetType = UNSET
+    payload_base64: bytes | UnsetType = UNSET
+    message_id: str | UnsetType = UNSET
+
+
 class PublishedOplog(Struct):
     """One oplog that is kept now, and survives a power cut."""
 
@@ -156,6 +168,7 @@ class PublishedOplog(Struct):
 _FIELDS = len(PublicationBody.__struct_fields__)
 _Form = PublicationBody | Annotated[list[PublicationBody], Meta(max_length=BATCH_ITEMS_CEILING)]
 _Answer = PublishedOplog | list[PublishedOplog]
+_Plain = PlainBody | Annotated[list[PlainBody], Meta(max_length=BATCH_ITEMS_CEILING)]
 
 
 def _count_keys(value: _Form) -> int:
@@ -163,18 +176,43 @@ def _count_keys(value: _Form) -> int:
     return sum(_FIELDS - astuple(item).count(UNSET) + len(item.attributes or ()) for item in items)
 
 
+def _colons(value: _Plain) -> int:
+    """How many colons the text of `value` has, where no key stands twice and nothing is escaped."""
+    colons = 0
+    for item in value if isinstance(value, list) else [value]:
+        colons += 2 + item.biz.count(":") + item.target.count(":")
+        if item.payload_base64 is not UNSET:
+            colons += 1
+        if item.payload is not UNSET:
+            colons += 1 + item.payload.count(":")
+        if item.message_id is not UNSET:
+            colons += 1 + item.message_id.count(":")
+    return colons
+
+
 ITEM = JsonBody(PublicationBody, _count_keys)
 """One publication alone."""
+_decode_plain = msgspec.json.Decoder(_Plain).decode
 
 
-class PublishBody(JsonBody[_Form]):
+class PublishBody(JsonBody[_Form | _Plain]):
     """One publication or a list; a list is judged item by item when it does not fit."""
 
     def __init__(self) -> None:
         super().__init__(_Form, _count_keys)  # type: ignore[arg-type]  # a union is a form too
 
-    def decode(self, body: bytes) -> _Form:
+    def decode(self, body: bytes) -> _Form | _Plain:
         """As JsonBody.decode, and InvalidBatch when items of a list have wrong types."""
+        try:
+            plain: _Plain = _decode_plain(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._decode_whole(body)
+        # A second key would have a colon of its own.
+        if b"\\" in body or body.count(b":") != _colons(plain):
+            check_unique_keys(body)
+        return plain
+
+    def _decode_whole(self, body: bytes) -> _Form | _Plain:
         try:
             return super().decode(body)
         except HttpError:
@@ -203,10 +241,10 @@ def _judge(body: bytes) -> list[tuple[int, InvalidRequest]]:
     return wrong
 
 
-async def publish(desk: Desk, request: Request[_Form, NoQuery]) -> _Answer:
+async def publish(desk: Desk, request: Request[_Form | _Plain, NoQuery]) -> _Answer:
     """Store and answer. Raises what Publisher.publish raises; for one item, its own error."""
     body = request.body
-    if isinstance(body, PublicationBody):
+    if not isinstance(body, list):
         try:
             published = await desk.service.publisher.publish(request.app, [publication_of(body)])
         except InvalidBatch as error:
@@ -214,11 +252,12 @@ async def publish(desk: Desk, request: Request[_Form, NoQuery]) -> _Answer:
         return _published(published[0])
     if not body:
         raise InvalidRequest("an empty batch", hint="a list of at least one publication")
-    answers = await desk.service.publisher.publish(request.app, _publications(body))
+    answers = await desk.service.publisher.publish(request.app, publications_of(body))
     return [_published(each) for each in answers]
 
 
-def _publications(bodies: list[PublicationBody]) -> list[Publication]:
+def publications_of(bodies: Sequence[PublicationBody | PlainBody]) -> list[Publication]:
+    """What the caller wrote, for the publisher. Raises InvalidBatch."""
     publications: list[Publication] = []
     wrong: list[tuple[int, InvalidRequest]] = []
     for index, body in enumerate(bodies):
@@ -231,19 +270,19 @@ def _publications(bodies: list[PublicationBody]) -> list[Publication]:
     return publications
 
 
-def publication_of(body: PublicationBody) -> Publication:
+def publication_of(body: PublicationBody | PlainBody) -> Publication:
     """What the caller wrote, for the publisher. Raises InvalidRequest."""
-    given = _FIELDS - astuple(body).count(UNSET)
-    if given == 3 + (body.message_id is not UNSET) and isinstance(body.payload_base64, str):
-        # As most are: biz, target, payload, perhaps a message id. A third of the time of the rest.
-        payload = decode_base64(body.payload_base64, "payload_base64")
+    if isinstance(body, PlainBody):
+        payload = body.payload_base64
+        if payload is UNSET or body.payload is not UNSET:
+            payload = _payload(body.payload, UNSET if payload is UNSET else "", UNSET)
         message_id = body.message_id or ""
         return Publication(biz=body.biz, target=body.target, payload=payload, message_id=message_id)
     # Field by field: half the time that a loop over them takes.
     return Publication(
         biz=body.biz,
         target=body.target,
-        payload=_payload(body),
+        payload=_payload(body.payload, body.payload_base64, body.payload_json),
         message_id=body.message_id or "",
         valid_from_ms=None if body.valid_from_ms is UNSET else body.valid_from_ms,
         valid_until_ms=None if body.valid_until_ms is UNSET else body.valid_until_ms,
@@ -261,17 +300,16 @@ def publication_of(body: PublicationBody) -> Publication:
     )
 
 
-def _payload(body: PublicationBody) -> bytes:
-    given = (body.payload, body.payload_base64, body.payload_json)
-    if given.count(UNSET) != 2:
+def _payload(text: str | UnsetType, in_base64: str | UnsetType, in_json: Raw | UnsetType) -> bytes:
+    if (text is UNSET) + (in_base64 is UNSET) + (in_json is UNSET) != 2:
         hint = "exactly one of payload, payload_base64, payload_json"
         raise InvalidRequest("no payload, or more than one", field="payload", hint=hint)
-    if isinstance(body.payload, str):
-        return body.payload.encode()
-    if isinstance(body.payload_base64, str):
-        return decode_base64(body.payload_base64, "payload_base64")
-    assert isinstance(body.payload_json, Raw)
-    return _checked(bytes(body.payload_json))
+    if isinstance(in_base64, str):
+        return decode_base64(in_base64, "payload_base64")
+    if isinstance(text, str):
+        return text.encode()
+    assert isinstance(in_json, Raw)
+    return _checked(bytes(in_json))
 
 
 def decode_base64(text: str, field: str) -> bytes:

@@ -9,13 +9,19 @@ import re
 
 RESERVED = "mobilesync:"
 """What message ids of the service's own begin with; publishers may not use it."""
-_MADE = re.compile(RESERVED + r"[0-9a-f]+-([0-9a-f]{1,14})")
+_MADE = re.compile(RESERVED + r"[0-9a-f]+-([1-9][0-9]{0,15})")
+
+
+def series_of(number: int) -> str:
+    """What the made message ids of one publisher begin with; `number` (64 bits, random) is nobody
+    else's."""
+    assert 0 <= number < 2**64
+    return f"{RESERVED}{number:016x}"
 
 
 def made_message_id(series: str, number: int) -> str:
-    """The beginning of a message id: the one with `number` in a hexadecimal `series` that nobody
-    else uses."""
-    return f"{RESERVED}{series}{number:08x}-"
+    """The beginning of a message id: the one with `number` in a series."""
+    return f"{series}{number}-"
 
 
 def is_made(message_id: str) -> bool:
@@ -25,10 +31,10 @@ def is_made(message_id: str) -> bool:
 
 def whole_message_id(message_id: str, oplog_id: int) -> str:
     """The message id of the oplog that a draft with `message_id` becomes under `oplog_id`."""
-    return f"{message_id}{oplog_id:x}" if is_made(message_id) else message_id
+    return f"{message_id}{oplog_id}" if is_made(message_id) else message_id
 
 
 def made_for(message_id: str) -> int:
     """The id of the oplog for which `message_id` was made; 0 when a publisher gave it."""
     found = _MADE.fullmatch(message_id)
-    return int(found[1], 16) if found else 0
+    return int(found[1]) if found else 0

@@ -29,7 +29,12 @@ from mobilesync.domain.errors import (
     TooLarge,
     WrongTarget,
 )
-from mobilesync.domain.message_id import RESERVED, made_message_id, whole_message_id
+from mobilesync.domain.message_id import (
+    RESERVED,
+    made_message_id,
+    series_of,
+    whole_message_id,
+)
 from mobilesync.domain.names import check_app, check_biz, check_key, check_message_id
 from mobilesync.domain.oplog import Appended, Details, Draft, oplog_of
 from mobilesync.domain.sync_config import SyncConfig
@@ -87,7 +92,7 @@ class Publisher:
         self._limits = limits
         self._metrics = metrics
         self._buckets: dict[str, TokenBucket] = {}
-        self._series = f"{entropy.getrandbits(64):016x}"
+        self._series = series_of(entropy.getrandbits(64))
         self._made = 0
         """Message ids that were made."""
         self._channels: dict[tuple[str, str, str], Channel] = {}
