@@ -178,7 +178,7 @@ class ServiceOptions:
     webhooks: WebhookOptions = field(default_factory=WebhookOptions)
     create_biz_on_first_use: bool = False
     pump_workers: int = 4
-    tail_bytes: int = 32 * KIB * KIB
+    tail_bytes: int = 8 * KIB * KIB
     """Memory for the newest oplogs, so that live devices cost no read of the store."""
     wheel_tick_s: float = 1.0
     sweep_interval_s: float = 5.0
