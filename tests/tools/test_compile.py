@@ -49,6 +49,20 @@ def test_what_cannot_be_compiled_leaves_nothing_and_says_what_is_missing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_copy_that_is_older_than_the_list_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "MODULES", ("no/such.py",))
+    monkeypatch.setattr(compiling, "newest_change_s", lambda _folder: 0.0)
+    stamp = tmp_path / "compiled"
+    stamp.touch()
+    assert compiling.compile_package(tmp_path) == tmp_path
+    before_s = Path(compiling.__file__).stat().st_mtime - 1
+    os.utime(stamp, (before_s, before_s))
+    with pytest.raises(compiling.CompileFailed):
+        compiling.compile_package(tmp_path)
+
+
 @pytest.mark.soak
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
 def test_a_compiled_store_works_as_the_pure_one(tmp_path: Path) -> None:
