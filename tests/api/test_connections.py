@@ -2,15 +2,29 @@
 
 import asyncio
 import socket
+import ssl
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mobilesync.api.connections import BODY_HELD_MAX, SLICE_BYTES, WAITING_MAX, Connection
 from mobilesync.api.options import ListenOptions
-from mobilesync.api.server import ApiServer
-from tests.api.wire import Echo, chunked, connect, get, on_both_loops, post, refusal, served, turns
+from mobilesync.api.server import ApiServer, serve_api
+from tests.api.certificates import make_certificate
+from tests.api.wire import (
+    Echo,
+    Peer,
+    chunked,
+    connect,
+    get,
+    on_both_loops,
+    post,
+    refusal,
+    served,
+    turns,
+)
 
 SHORTEST = b"GET / HTTP/1.1\r\n\r\n"
 
@@ -81,6 +95,17 @@ async def test_a_body_is_bidden_only_when_it_is_wanted() -> None:
         # Who sends it unbidden needs no such word.
         await peer.send(post("/1", b"body", "Expect: 100-continue"))
         assert await peer.said() == b"POST /1 body."
+
+
+@on_both_loops
+async def test_who_speaks_1_0_is_bidden_nothing() -> None:
+    expects = ("Expect: 100-continue", "Content-Length: 4")
+    echo = Echo()
+    async with served(echo) as (_, peer):
+        await peer.send(get("/", *expects, method="POST", version="1.0"))
+        await echo.begun.wait()
+        await peer.send(b"body")
+        assert await peer.said() == b"POST / body."
 
 
 @on_both_loops
@@ -374,3 +399,50 @@ async def test_an_api_that_fails_ends_the_connection(monkeypatch: pytest.MonkeyP
         assert await peer.rest() == b""
         await until_closed(server)
         assert isinstance(faults[0], ZeroDivisionError)
+
+
+@on_both_loops
+async def test_a_stop_lets_large_answers_be_taken() -> None:
+    echo = Echo()
+    async with served(echo) as (server, peer):
+        peer.pause()
+        await peer.send(get("/large") * 5)
+        stop = asyncio.create_task(server.stop(10))
+        await turns()
+        peer.resume()
+        for _ in range(5):
+            assert len((await peer.answer())[1]) == 1_000_000
+        await stop
+        other = await serve_api(echo, "127.0.0.1", 0)
+        stuck = await connect(other)
+        stuck.pause()
+        await stuck.send(get("/large") * 20)
+        await other.stop(0.05)
+        assert other.connections == 0
+        stuck.writer.close()
+
+
+@on_both_loops
+async def test_over_tls(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    trust = ssl.create_default_context(cafile=str(certificate))
+    echo = Echo()
+    server = await serve_api(echo, "127.0.0.1", 0, tls=context)
+    peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port, ssl=trust))
+    body = b"x" * 3_000_000
+    await peer.send(post("/1", body) + chunked("/2", b"a", b"b"), SHORTEST * 3000)
+    assert len(await peer.said()) == len(body) + len(b"POST /1 .")
+    assert await peer.said() == b"POST /2 ab."
+    for _ in range(3000):
+        assert await peer.said() == b"GET / ."
+    await peer.send(b"garbage\r\n\r\n")
+    assert refusal(await peer.rest()) == (400, "MALFORMED_REQUEST")
+    peer.writer.close()
+    plain = await connect(server)
+    await plain.send(get("/"))
+    assert b"HTTP" not in await plain.rest()
+    plain.writer.close()
+    await server.stop(1)
+    assert server.connections == 0

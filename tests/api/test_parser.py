@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mobilesync.api.connections import SLICE_BYTES
 from mobilesync.api.options import ListenOptions
-from tests.api.wire import Echo, chunked, get, on_both_loops, post, refusal, served
+from tests.api.wire import SOON_S, Echo, chunked, get, on_both_loops, post, refusal, served
 
 HIDDEN = get("/admin")
 
@@ -258,10 +258,32 @@ def test_it_does_not_matter_where_the_bytes_are_cut(
     assert cut_seen == whole_seen
 
 
-async def _answers(echo: Echo, pieces: list[bytes]) -> tuple[bytes, list[bytes]]:
+@settings(max_examples=100, deadline=None)
+@given(
+    requests=st.lists(REQUESTS, min_size=1, max_size=4),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4), st.integers(0, 4))),
+    cut=st.floats(0, 1),
+)
+def test_whatever_is_sent_is_answered_or_the_connection_ends(
+    requests: list[bytes], changes: list[tuple[float, bytes, int]], cut: float
+) -> None:
+    data = b"".join(requests)
+    for place, inserted, removed in changes:
+        at = int(place * len(data))
+        data = data[:at] + inserted + data[at + removed :]
+    at = int(cut * len(data))
+    asyncio.run(_answers(Echo(), [data[:at], data[at:]], half=True))
+
+
+async def _answers(
+    echo: Echo, pieces: list[bytes], *, half: bool = False
+) -> tuple[bytes, list[bytes]]:
     """All that is answered, but for the ids of refusals, and the bodies that arrived."""
     async with served(echo) as (_, peer):
         reading = asyncio.create_task(peer.rest())
         await peer.send(*pieces)
-        answers = await reading
+        if half:
+            peer.writer.write_eof()
+        async with asyncio.timeout(SOON_S):
+            answers = await reading
     return re.sub(rb"connection-[0-9]+", b"", answers).partition(b"content-type")[0], echo.bodies

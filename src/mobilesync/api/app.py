@@ -267,7 +267,8 @@ def _split(target: bytes) -> tuple[bytes, bytes]:
 def _origin_form(target: bytes) -> bytes:
     """Of a target with scheme and host, which RFC 9112 §3.2.2 bids a server to take."""
     try:
-        parts = httptools.parse_url(target)
+        # Any, because its types promise parts that may be None.
+        parts: Any = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:
         raise HttpError("MALFORMED_REQUEST", "the target is no path") from None
     path: bytes = parts.path or b"/"

@@ -74,9 +74,14 @@ class Connections:
         """Requests under way."""
         return self.orphans | {each.task for each in self.open if each.task is not None}
 
-    def make(self) -> "Connection":
+    def make(self) -> asyncio.BaseProtocol:
         """For a connection that is about to be made."""
-        return Connection(self)
+        # A cast, because what can be compiled derives from nothing that is not.
+        return cast("asyncio.BaseProtocol", Connection(self))
+
+    def unsent(self) -> bool:
+        """Whether a peer has not taken all of an answer."""
+        return any(each.transport.get_write_buffer_size() for each in self.open)
 
     def end(self) -> None:
         """Close those that rest, and the others after the requests that they have."""
@@ -93,8 +98,8 @@ class Connections:
         return False
 
 
-class Connection(asyncio.Protocol):
-    """One connection, made by its listener for the event loop to call."""
+class Connection:
+    """One connection: what an asyncio.Protocol is, for the event loop to call."""
 
     def __init__(self, connections: Connections) -> None:
         self.task: asyncio.Task[None] | None = None

@@ -104,7 +104,9 @@ class RequestParser:
             if version not in _VERSIONS:
                 # llhttp reads some more. It makes an error of its own of this one.
                 raise NotHttp(version)
-            last = last or version == "1.0"
+            if version == "1.0":
+                last = True
+                headers.pop(b"expect", None)  # RFC 9110 §10.1.1
         incoming.last = last
         self._target = b""
         self.quiet_bytes = 0

@@ -14,6 +14,7 @@ from mobilesync.api.incoming import Answers
 from mobilesync.api.options import ListenOptions
 
 TLS_HANDSHAKE_TIMEOUT_S = 10.0
+FLUSH_STEP_S = 0.01
 
 
 class ApiServer:
@@ -37,10 +38,14 @@ class ApiServer:
         """
         self._listener.close()
         self._connections.end()
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + grace_s
         late: set[asyncio.Task[None]] = set()
         tasks = self._connections.tasks
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_s)
+        while self._connections.unsent() and loop.time() < end_s:  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(FLUSH_STEP_S)
         for connection in list(self._connections.open):
             connection.transport.abort()
         # The connections take note in this turn of the loop, and so write no answer.
