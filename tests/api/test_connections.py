@@ -190,6 +190,19 @@ async def test_a_body_that_was_not_read_is_skipped() -> None:
 
 
 @on_both_loops
+async def test_a_body_that_will_not_be_read_does_not_hide_the_answer() -> None:
+    async with served(Echo()) as (server, peer):
+        sending = asyncio.create_task(peer.send(post("/end", b"x" * 20_000_000), get("/admin")))
+        head, body = await peer.answer()
+        assert b"\r\nconnection: close\r\n" in head
+        assert body == b"POST /end ."
+        await sending
+        assert await peer.rest() == b""
+        peer.writer.close()
+        await until_closed(server)
+
+
+@on_both_loops
 async def test_who_does_not_take_answers_is_given_no_more() -> None:
     count = 40
     echo = Echo()
@@ -220,6 +233,27 @@ async def until_closed(server: ApiServer) -> None:
     async with asyncio.timeout(5):
         while server.connections:
             await asyncio.sleep(0.01)
+
+
+@on_both_loops
+async def test_who_takes_nothing_of_a_last_answer_is_ended() -> None:
+    async with served(Echo(), ListenOptions(keep_alive_s=0.05)) as (server, peer):
+        peer.pause()
+        await peer.send(get("/huge", "Connection: close"))
+        await until_closed(server)
+
+
+@on_both_loops
+async def test_the_timer_leaves_a_request_under_way_alone() -> None:
+    echo = Echo()
+    async with served(echo, ListenOptions(head_timeout_s=0.05)) as (server, peer):
+        await peer.send(get("/hang"))
+        await asyncio.sleep(0.12)
+        echo.go.set()
+        assert await peer.said() == b"GET /hang ."
+        await peer.send(get("/2"))
+        assert await peer.said() == b"GET /2 ."
+        assert only(server)._timer is not None
 
 
 @on_both_loops

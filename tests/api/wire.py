@@ -43,7 +43,8 @@ def on_both_loops(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callabl
 @dataclass
 class Echo:
     """Answers with method, target and body. By target: `/hang` waits for `go`, `/unread` is
-    answered without reading, `/large` with a megabyte."""
+    answered without reading, `/end` too and then the connection ends; `/large` is answered with a
+    megabyte, `/huge` with twenty."""
 
     seen: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -57,7 +58,7 @@ class Echo:
         if incoming.target.startswith(b"/hang"):
             await self.go.wait()
         body = b""
-        if not incoming.target.startswith(b"/unread"):
+        if not incoming.target.startswith((b"/unread", b"/end")):
             try:
                 body = await self._read(incoming)
             except Disconnected:
@@ -67,7 +68,10 @@ class Echo:
         said = b"%b %b %b." % (incoming.method.encode(), incoming.target, body)
         if incoming.target.startswith(b"/large"):
             said = b"x" * 1_000_000
-        return Answer(200, b"content-length: %d\r\n" % len(said), said)
+        elif incoming.target.startswith(b"/huge"):
+            said = b"x" * 20_000_000
+        close = incoming.target.startswith(b"/end")
+        return Answer(200, b"content-length: %d\r\n" % len(said), said, close)
 
     async def _read(self, incoming: Incoming) -> bytes:
         parts = []

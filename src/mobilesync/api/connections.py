@@ -380,8 +380,7 @@ class Connection:
             self._write_refusal(error)
 
     def _write_refusal(self, error: HttpError) -> None:
-        if self._ended:
-            return
+        assert not self._ended
         request_id = f"connection-{next(_REFUSALS)}"
         body = msgspec.json.encode(ErrorAnswer(problem(error, request_id).body))
         head = (

@@ -44,7 +44,7 @@ class ApiServer:
         tasks = self._connections.tasks
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_s)
-        while self._connections.unsent() and loop.time() < end_s:  # noqa: ASYNC110 - once, at the end
+        while self._connections.unsent() and loop.time() < end_s:  # noqa: ASYNC110 - at the end
             await asyncio.sleep(FLUSH_STEP_S)
         for connection in list(self._connections.open):
             connection.transport.abort()
