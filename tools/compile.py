@@ -21,6 +21,11 @@ TARGET = ROOT / "build" / "compiled"
 PACKAGE = "mobilesync"
 WITHIN_S = 900.0
 MODULES = (
+    "api/app.py",
+    "api/bodies.py",
+    "api/connections.py",
+    "api/incoming.py",
+    "api/parser.py",
     "domain/channel.py",
     "domain/message_id.py",
     "domain/names.py",

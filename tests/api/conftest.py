@@ -19,6 +19,7 @@ from mobilesync.engine.tokens import NoKeySource, Tokens
 from mobilesync.storage.disk import Disk
 from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import Caller, FakeClock
+from tests.api.in_process import InProcess
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ async def caller(service: Service, keys: ApiKeys, options: ApiOptions) -> AsyncI
     """Calls the API with a key that may do everything."""
     made = await keys.create("tests", ["admin"])
     app = create_api(service, keys, options)
-    transport = httpx.ASGITransport(app)
+    transport = InProcess(app)
     headers = {"authorization": f"Bearer {made.text}"}
     async with httpx.AsyncClient(
         transport=transport, base_url="http://api.test", headers=headers

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from mobilesync.api.app import AsgiApp
+from mobilesync.api.app import Api
 from mobilesync.api.errors import CODES, HttpError
 from mobilesync.api.openapi import error_codes
 from mobilesync.api.routes import OPERATIONS, Routes
@@ -34,7 +34,7 @@ class Caller:
     """A client of the API that runs in the same loop."""
 
     client: httpx.AsyncClient
-    app: AsgiApp
+    app: Api
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.client.get(path, headers=headers)

@@ -1,7 +1,6 @@
 """The road that every request takes: keys, scopes, bounds, ids, logs."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from structlog.testing import capture_logs
 
 from mobilesync.api.app import create_api
 from mobilesync.api.errors import CODES
+from mobilesync.api.incoming import Incoming
 from mobilesync.api.keys import ApiKeys, Scope
 from mobilesync.api.operations import Operation
 from mobilesync.api.options import ApiOptions
@@ -18,6 +18,7 @@ from mobilesync.api.routes import OPERATIONS
 from mobilesync.engine.service import Service
 from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import JSON, OPLOGS, Caller, assert_error
+from tests.api.in_process import InProcess
 
 PUBLICATION = {"biz": "CHAT", "target": "user:42", "payload": "the-secret-payload"}
 PROTECTED = [row for row in OPERATIONS if row.scope is not None]
@@ -119,7 +120,7 @@ async def test_a_slow_body(service: Service, keys: ApiKeys, options: ApiOptions)
 
     headers = {"authorization": f"Bearer {made.text}", **JSON}
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(api), base_url="http://x", headers=headers
+        transport=InProcess(api), base_url="http://x", headers=headers
     ) as client:
         assert_error(await client.post(OPLOGS, content=slow()), "BODY_TIMEOUT")
 
@@ -137,10 +138,10 @@ async def test_requests_are_bounded_but_probes_are_answered(
 
     headers = {"authorization": f"Bearer {made.text}", **JSON}
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(api), base_url="http://x", headers=headers
+        transport=InProcess(api), base_url="http://x", headers=headers
     ) as client:
         holding = [asyncio.ensure_future(client.post(OPLOGS, content=held())) for _ in range(2)]
-        while api._active < 2:  # type: ignore[attr-defined]  # create_api promises less
+        while api.active < 2:
             await asyncio.sleep(0)
         assert_error(await client.post(OPLOGS, json=PUBLICATION), "OVERLOADED")
         assert (await client.get("/healthz")).status_code == 200
@@ -206,7 +207,7 @@ async def test_the_log_has_neither_payloads_nor_keys_nor_people(
     api = create_api(service, keys, replace(options, access_log=True))
     headers = {"authorization": f"Bearer {made.text}"}
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(api), base_url="http://x", headers=headers
+        transport=InProcess(api), base_url="http://x", headers=headers
     ) as client:
         with capture_logs() as logs:
             await client.post(OPLOGS, json=PUBLICATION)
@@ -243,33 +244,44 @@ async def test_the_store_s_refusals(
     assert "/srv" not in unknown.text + refused.text, "and for nobody else"
 
 
-async def test_only_http(caller: Caller, random_bytes: Callable[[int], bytes]) -> None:
-    async def unused(*arguments: Any) -> Any:
-        raise AssertionError
-
-    with pytest.raises(RuntimeError):
-        await caller.app({"type": "websocket"}, unused, unused)
-
-
-async def test_a_caller_that_goes_away_is_not_answered(caller: Caller) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    key = caller.client.headers["authorization"].encode()
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": OPLOGS,
-        "query_string": b"",
-        "headers": [(b"authorization", key), (b"content-type", b"application/json")],
+async def test_a_caller_that_goes_away_is_not_answered(
+    service: Service, keys: ApiKeys, options: ApiOptions
+) -> None:
+    made = await keys.create("x", ["admin"])
+    api = create_api(service, keys, replace(options, access_log=True))
+    headers = {
+        b"authorization": f"Bearer {made.text}".encode(),
+        b"content-type": b"application/json",
     }
-    await caller.app(scope, receive, send)
-    assert sent == []
+    incoming = Incoming("POST", OPLOGS.encode(), headers)
+    with capture_logs() as logs:
+        answer = asyncio.create_task(api.answer(incoming))
+        await asyncio.sleep(0)
+        incoming.lose()
+        assert await answer is None
+    assert [line["status"] for line in logs] == [499]
+    assert api.active == 0
+
+
+@pytest.mark.parametrize(
+    "target, status, code",
+    [
+        (b"http://api.test/healthz", 200, ""),
+        (b"http://api.test/healthz?x=1", 422, "INVALID_REQUEST"),
+        (b"http://api.test", 404, "NOT_FOUND"),
+        (b"/healthz#part", 200, ""),
+        (b"/healthz?#part", 200, ""),
+        (b"//api.test/healthz", 404, "NOT_FOUND"),
+        (b"*", 404, "NOT_FOUND"),
+        (b"api.test:80", 400, "MALFORMED_REQUEST"),
+        (b"/%ff", 400, "MALFORMED_REQUEST"),
+    ],
+)
+async def test_targets(caller: Caller, target: bytes, status: int, code: str) -> None:
+    answer = await caller.app.answer(Incoming("GET", target, {}))
+    assert answer is not None
+    assert answer.status == status
+    assert code.encode() in answer.body
 
 
 def test_the_statuses_are_real_ones() -> None:

@@ -15,6 +15,7 @@ from mobilesync.engine.metrics import Family
 from mobilesync.engine.service import Service
 from mobilesync.storage.memory import MemoryStore
 from tests.api.fakes import Caller, assert_error
+from tests.api.in_process import InProcess
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ async def anybody(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Without a key, where figures are public."""
     api = create_api(service, keys, replace(options, metrics_public=True))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://x") as client:
+    async with httpx.AsyncClient(transport=InProcess(api), base_url="http://x") as client:
         yield client
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from mobilesync.api.server import ApiServer, ListenOptions, serve_api
+from mobilesync.api.incoming import Answer, Incoming
+from mobilesync.api.options import ListenOptions
+from mobilesync.api.server import ApiServer, serve_api
 from tests.api.certificates import make_certificate
 from tests.api.fakes import OPLOGS, Caller, assert_error
 
@@ -20,6 +22,19 @@ async def server(caller: Caller) -> AsyncIterator[ApiServer]:
     server = await serve_api(caller.app, "127.0.0.1", 0)
     yield server
     await server.stop(0)
+
+
+class Held:
+    """An API whose answers wait for a word."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def answer(self, incoming: Incoming) -> Answer:
+        self.begun.set()
+        await self.may_end.wait()
+        return Answer(200, b"content-length: 4\r\n", b"done")
 
 
 def url(server: ApiServer) -> str:
@@ -84,21 +99,14 @@ async def test_a_port_that_is_taken(caller: Caller, server: ApiServer) -> None:
 
 
 async def test_a_graceful_stop_lets_a_request_finish() -> None:
-    begun, may_end = asyncio.Event(), asyncio.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        begun.set()
-        await may_end.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"done"})
-
-    server = await serve_api(app, "127.0.0.1", 0)
+    api = Held()
+    server = await serve_api(api, "127.0.0.1", 0)
     async with httpx.AsyncClient() as client:
         request = asyncio.ensure_future(client.get(f"http://127.0.0.1:{server.port}/"))
-        await begun.wait()
+        await api.begun.wait()
         stop = asyncio.ensure_future(server.stop(30))
         await asyncio.sleep(0)
-        may_end.set()
+        api.may_end.set()
         assert (await request).content == b"done"
         await stop
         with pytest.raises(httpx.ConnectError):
@@ -106,16 +114,11 @@ async def test_a_graceful_stop_lets_a_request_finish() -> None:
 
 
 async def test_a_stop_without_grace_ends_what_hangs() -> None:
-    begun = asyncio.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    server = await serve_api(app, "127.0.0.1", 0)
+    api = Held()
+    server = await serve_api(api, "127.0.0.1", 0)
     async with httpx.AsyncClient() as client:
         request = asyncio.ensure_future(client.get(f"http://127.0.0.1:{server.port}/"))
-        await begun.wait()
+        await api.begun.wait()
         await server.stop(0)
         with pytest.raises(httpx.HTTPError):
             await request
@@ -201,16 +204,11 @@ async def test_who_rests_makes_room_for_who_comes(caller: Caller) -> None:
 
 
 async def test_garbage_after_a_request_does_not_corrupt_its_answer() -> None:
-    begun = asyncio.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    server = await serve_api(app, "127.0.0.1", 0)
+    api = Held()
+    server = await serve_api(api, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    await begun.wait()
+    await api.begun.wait()
     writer.write(b"garbage\r\n\r\n")
     assert await reader.read() == b""
     writer.close()

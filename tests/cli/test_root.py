@@ -11,7 +11,7 @@ from mobilesync.cli import __main__ as entrance
 from mobilesync.cli.root import COMMANDS, root, run
 from tests.cli.conftest import Cli, environment
 
-HEAVY = ("rocksdict", "starlette", "uvicorn", "cryptography", "httpx", "structlog", "rich")
+HEAVY = ("rocksdict", "httptools", "cryptography", "httpx", "structlog", "rich")
 
 
 def _python(code: str) -> "subprocess.CompletedProcess[str]":

@@ -1,11 +1,11 @@
-"""The API as one ASGI application.
+"""The API: what becomes of a request.
 
 Strategy: one straight road for every request, with nothing stacked around it: find the operation,
 verify the key, check path, query and body by the operation's row, call its handler, encode. Every
 error on that road ends in the one error shape. A framework's layers would cost a third of the
 time of a publish and decide nothing that the rows do not (36 against 23 µs).
 
-Not here: the operations (routes.py lists them), sockets and HTTP parsing (server.py).
+Not here: the operations (routes.py lists them), parsing and sockets (connections.py).
 
 Invariants:
 - every answer has an X-Request-Id, every error the one shape;
@@ -13,19 +13,22 @@ Invariants:
 - a body is read only for somebody who may do what they ask for.
 """
 
+import logging
 import re
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
+import httptools
 import msgspec
 import structlog
 
-from mobilesync.api.bodies import Bodies, Disconnected
-from mobilesync.api.errors import ErrorAnswer, ErrorBody, HttpError, Problem, problem
+from mobilesync.api.bodies import Bodies
+from mobilesync.api.errors import ErrorAnswer, ErrorBody, HttpError, problem
+from mobilesync.api.incoming import Answer, Disconnected, Incoming
 from mobilesync.api.keys import ApiKey, ApiKeys, authorize
 from mobilesync.api.openapi import document
 from mobilesync.api.operations import JSON, Desk, NoQuery, Operation, Request, Text
@@ -35,23 +38,17 @@ from mobilesync.api.strict_json import invalid
 from mobilesync.domain.errors import OutcomeUnknown, Overloaded, StoreUnavailable
 from mobilesync.engine.service import Service
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-log = structlog.get_logger("mobilesync.access")
-
 QUERY_BYTES_MAX = 4096
 QUERY_FIELDS_MAX = 20
 UNREAD_DIGITS_MAX = 5
 """A refused body below 100 kB is left to the server to skip, so that the connection lives on."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_HEADERS = b"\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nx-request-id: "
+_JSON_HEADERS = b"\r\ncontent-type: application/json\r\ncontent-length: "
 
 
-def create_api(service: Service, keys: ApiKeys, options: ApiOptions | None = None) -> AsgiApp:
-    """The API over a started service and loaded keys. Has no lifespan of its own."""
+def create_api(service: Service, keys: ApiKeys, options: ApiOptions | None = None) -> "Api":
+    """The API over a started service and loaded keys."""
     return Api(Desk(service, keys, options or ApiOptions()))
 
 
@@ -82,111 +79,165 @@ class Api:
         self._active = 0
         self._count = 0
         self._date_s = -1
-        self._date_text = b""
+        self._head = b""
+        # Bound once: what a lazy logger does for each line takes longer than to refuse the line.
+        self._log: Any = structlog.get_logger("mobilesync.access").bind()
+        self._logs_all = options.access_log and self._log.is_enabled_for(logging.INFO)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise RuntimeError(f"this API speaks HTTP, not {scope['type']}")
+    @property
+    def active(self) -> int:
+        """Requests under way."""
+        return self._active
+
+    async def answer(self, incoming: Incoming) -> Answer | None:
+        """The answer; None when the caller went away before the body was complete."""
         clock = self._desk.service.clock
         begin_s = clock.monotonic_s()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        exchange = _Exchange(self._request_id(headers))
+        exchange = _Exchange(self._request_id(incoming.headers))
+        answer: Answer | None = None
         self._active += 1
         try:
-            answer = await self._answer(scope, headers, receive, exchange)
-            if not exchange.body_bytes and _announces_much(headers):
-                # Nobody has read it: reading on, for the next request's sake, would never end.
-                answer[2].append((b"connection", b"close"))
-            await _send(send, exchange, self._date(), *answer)
+            answer = await self._answer(incoming, exchange)
         except Disconnected:
-            answer = (499, JSON, [], b"")
+            pass
         finally:
             self._active -= 1
+            # The answer is written in the same step, so the body counts until it is sent.
             self._bodies.release(exchange.body_bytes)
-        if self._desk.options.access_log or answer[0] >= 500:
-            _log(scope, exchange, answer[0], clock.monotonic_s() - begin_s)
+        status = 499 if answer is None else answer.status
+        if self._logs_all or status >= 500:
+            self._note(incoming, exchange, status, clock.monotonic_s() - begin_s)
+        return answer
 
-    async def _answer(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, exchange: _Exchange
-    ) -> tuple[int, str, list[tuple[bytes, bytes]], bytes]:
-        """Status, content type, headers and body."""
+    async def _answer(self, incoming: Incoming, exchange: _Exchange) -> Answer:
+        """Raises Disconnected."""
         try:
-            operation, path = self._routes.find(scope["method"], _raw_path(scope))
+            path, query = _split(incoming.target)
+            operation, variables = self._routes.find(incoming.method, path)
             exchange.operation = operation
-            request = await self._request(scope, headers, receive, exchange, operation, path)
+            request = await self._request(incoming, exchange, operation, variables, query)
             value = await operation.handler(self._desk, request)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            refused = problem(error, exchange.request_id)
-            if refused.body.code == "INTERNAL":
-                _log_fault(exchange, error)
-            elif isinstance(error, StoreUnavailable | OutcomeUnknown):
-                log.warning("store_refused", request_id=exchange.request_id, reason=error.hint)
-            return _refusal(exchange, refused)
+            return self._refusal(incoming, exchange, error)
+        # Nobody has read it: reading on, for the next request's sake, would never end.
+        close = not exchange.body_bytes and _announces_much(incoming.headers)
         if isinstance(value, Text):
-            return operation.status, value.content_type, [], value.body
-        body = b"" if operation.answer is None else msgspec.json.encode(value)
-        return operation.status, JSON, [], body
+            head = self._typed_head(exchange, value.content_type, len(value.body))
+            return Answer(operation.status, head, value.body, close)
+        if operation.answer is None:
+            head = b"%b%b\r\n" % (self._common_head(), exchange.request_id.encode())
+            return Answer(operation.status, head, b"", close)
+        body = msgspec.json.encode(value)
+        head = b"%b%b%b%d\r\n" % (
+            self._common_head(),
+            exchange.request_id.encode(),
+            _JSON_HEADERS,
+            len(body),
+        )
+        return Answer(operation.status, head, body, close)
 
     async def _request(
         self,
-        scope: Scope,
-        headers: dict[bytes, bytes],
-        receive: Receive,
+        incoming: Incoming,
         exchange: _Exchange,
         operation: Operation[Any, Any],
         path: dict[str, str],
+        raw_query: bytes,
     ) -> Request[Any, Any]:
         """Check everything that the operation's row can tell, in the order of its cost."""
-        if operation.scope is not None and self._active > self._desk.options.requests_max:
-            raise Overloaded("too many requests at once", hint="fewer connections, or batches")
-        await self._authenticate(scope, headers, exchange, operation, path)
+        headers = incoming.headers
+        authorization = headers.get(b"authorization")
+        if operation.scope is not None:
+            if self._active > self._desk.options.requests_max:
+                hint = "fewer connections, or batches"
+                raise Overloaded("too many requests at once", hint=hint)
+            key = await self._desk.keys.authenticate(authorization, incoming.peer)
+            exchange.key = key
+            authorize(key, operation.scope, path.get("app"))
+        elif operation.key_if_sent and authorization:
+            exchange.key = await self._desk.keys.authenticate(authorization, incoming.peer)
         check_path(path)
         if "app" in path:
             exchange.app = path["app"]
             self._desk.service.apps.get(path["app"])
-        query = _query(scope["query_string"], operation.query or NoQuery)
+        query = _query(raw_query, operation.query or NoQuery)
         body: Any = None
         if operation.body is not None:
-            _check_content_type(headers.get(b"content-type", b""))
-            data = await self._bodies.read(scope["headers"], receive)
+            if headers.get(b"content-type") != b"application/json":
+                _check_content_type(headers.get(b"content-type", b""))
+            data = await self._bodies.read(incoming)
             exchange.body_bytes = len(data)
             body = operation.body.decode(data)
         return Request(path, query, body, exchange.key, exchange.request_id)
 
-    async def _authenticate(
-        self,
-        scope: Scope,
-        headers: dict[bytes, bytes],
-        exchange: _Exchange,
-        operation: Operation[Any, Any],
-        path: dict[str, str],
-    ) -> None:
-        authorization = headers.get(b"authorization")
-        if operation.scope is None and not (operation.key_if_sent and authorization):
-            return
-        client = scope.get("client")
-        peer = client[0] if client else ""
-        exchange.key = await self._desk.keys.authenticate(authorization, peer)
-        if operation.scope is not None:
-            authorize(exchange.key, operation.scope, path.get("app"))
+    def _refusal(self, incoming: Incoming, exchange: _Exchange, error: Exception) -> Answer:
+        refused = problem(error, exchange.request_id)
+        if refused.body.code == "INTERNAL":
+            self._note_fault(exchange, error)
+        elif isinstance(error, StoreUnavailable | OutcomeUnknown):
+            request_id = exchange.request_id
+            self._log.warning("store_refused", request_id=request_id, reason=error.hint)
+        form: Callable[[ErrorBody], Any] = ErrorAnswer
+        if exchange.operation is not None:
+            form = exchange.operation.error_form
+        body = msgspec.json.encode(form(refused.body))
+        head = self._typed_head(exchange, JSON, len(body))
+        close = not exchange.body_bytes and _announces_much(incoming.headers)
+        for name, value in refused.headers:
+            if name == b"connection":
+                close = True
+            else:
+                head += b"%b: %b\r\n" % (name, value)
+        return Answer(refused.status, head, body, close)
 
-    def _date(self) -> bytes:
-        """RFC 9110 §6.6.1; made anew once a second."""
+    def _typed_head(self, exchange: _Exchange, content_type: str, length: int) -> bytes:
+        return b"%b%b\r\ncontent-type: %b\r\ncontent-length: %d\r\n" % (
+            self._common_head(),
+            exchange.request_id.encode(),
+            content_type.encode(),
+            length,
+        )
+
+    def _common_head(self) -> bytes:
+        """Headers of every answer, up to the request's id. The date (RFC 9110 §6.6.1) is made anew
+        once a second."""
         now_s = self._desk.service.clock.wall_ms() // 1000
         if now_s != self._date_s:
             self._date_s = now_s
-            self._date_text = formatdate(now_s, usegmt=True).encode()
-        return self._date_text
+            self._head = b"date: " + formatdate(now_s, usegmt=True).encode() + _HEADERS
+        return self._head
 
     def _request_id(self, headers: dict[bytes, bytes]) -> str:
         """The caller's own if it is a decent one, so that both logs agree; else a new one."""
-        given = headers.get(b"x-request-id", b"")
-        if _REQUEST_ID.fullmatch(given):
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode()
         self._count += 1
         return f"{self._desk.keys.process_id}-{self._count:x}"
+
+    def _note_fault(self, exchange: _Exchange, error: Exception) -> None:
+        # Neither the message nor the variables of the frames: they may hold payloads and keys.
+        places = "".join(traceback.format_tb(error.__traceback__))
+        fault = type(error).__name__
+        request_id = exchange.request_id
+        self._log.error("request_failed", request_id=request_id, fault=fault, places=places)
+
+    def _note(self, incoming: Incoming, exchange: _Exchange, status: int, took_s: float) -> None:
+        write = self._log.warning if status >= 500 else self._log.info
+        write(
+            "request",
+            request_id=exchange.request_id,
+            method=incoming.method,
+            # The row's path, not the caller's: that one may name users and devices.
+            path=exchange.operation.path if exchange.operation else "",
+            app=exchange.app,
+            key=exchange.key.id if exchange.key else "",
+            status=status,
+            body_bytes=exchange.body_bytes,
+            took_ms=round(took_s * 1000, 3),
+        )
 
 
 def _openapi_operation() -> Operation[Any, Any]:
@@ -203,10 +254,25 @@ def _announces_much(headers: dict[bytes, bytes]) -> bool:
     return b"transfer-encoding" in headers or len(length) > UNREAD_DIGITS_MAX
 
 
-def _raw_path(scope: Scope) -> bytes:
-    # ASGI makes raw_path optional; without it a quoted slash cannot be told from a plain one.
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return raw
+def _split(target: bytes) -> tuple[bytes, bytes]:
+    """Path and query. Raises HttpError."""
+    if not target.startswith(b"/"):
+        target = _origin_form(target)
+    if b"#" in target:
+        target = target.partition(b"#")[0]
+    path, _, query = target.partition(b"?")
+    return path, query
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Of a target with scheme and host, which RFC 9112 §3.2.2 bids a server to take."""
+    try:
+        # Any, because its types promise parts that may be None.
+        parts: Any = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        raise HttpError("MALFORMED_REQUEST", "the target is no path") from None
+    path: bytes = parts.path or b"/"
+    return b"%b?%b" % (path, parts.query or b"")
 
 
 def _query(raw: bytes, form: type[Any]) -> Any:
@@ -240,57 +306,3 @@ def _check_content_type(value: bytes) -> None:
     if kind.strip().lower() != b"application/json" or charset not in {b"", b"charset=utf-8"}:
         hint = "send the header Content-Type: application/json"
         raise HttpError("WRONG_CONTENT_TYPE", "the body must be JSON", hint=hint)
-
-
-def _refusal(
-    exchange: _Exchange, refused: Problem
-) -> tuple[int, str, list[tuple[bytes, bytes]], bytes]:
-    form: Callable[[ErrorBody], Any] = ErrorAnswer
-    if exchange.operation is not None:
-        form = exchange.operation.error_form
-    return refused.status, JSON, refused.headers, msgspec.json.encode(form(refused.body))
-
-
-async def _send(
-    send: Send,
-    exchange: _Exchange,
-    date: bytes,
-    status: int,
-    content_type: str,
-    headers: list[tuple[bytes, bytes]],
-    body: bytes,
-) -> None:
-    all_headers = [
-        (b"date", date),
-        (b"x-request-id", exchange.request_id.encode()),
-        *_HEADERS,
-        *headers,
-    ]
-    if status != 204:
-        all_headers.append((b"content-type", content_type.encode()))
-        all_headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": all_headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _log_fault(exchange: _Exchange, error: Exception) -> None:
-    # Neither the message nor the variables of the frames: they may hold payloads and keys.
-    places = "".join(traceback.format_tb(error.__traceback__))
-    fault = type(error).__name__
-    log.error("request_failed", request_id=exchange.request_id, fault=fault, places=places)
-
-
-def _log(scope: Scope, exchange: _Exchange, status: int, took_s: float) -> None:
-    write = log.warning if status >= 500 else log.info
-    write(
-        "request",
-        request_id=exchange.request_id,
-        method=scope["method"],
-        # The row's path, not the caller's: that one may name users and devices.
-        path=exchange.operation.path if exchange.operation else "",
-        app=exchange.app,
-        key=exchange.key.id if exchange.key else "",
-        status=status,
-        body_bytes=exchange.body_bytes,
-        took_ms=round(took_s * 1000, 3),
-    )

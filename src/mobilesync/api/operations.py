@@ -42,8 +42,7 @@ class NoQuery(Struct, forbid_unknown_fields=True):
     """An operation without a query."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request(Generic[Body, Query]):
+class Request(Struct, Generic[Body, Query], frozen=True):
     """One call, checked as far as its operation's row can tell."""
 
     path: dict[str, str]

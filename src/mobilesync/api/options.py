@@ -1,4 +1,4 @@
-"""The knobs of the HTTP API, with the relations that must hold between them."""
+"""The knobs of the HTTP API and its listener, with the relations that must hold between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,3 +41,24 @@ class ApiOptions:
         assert 0 < self.body_bytes_max <= self.bodies_bytes_max
         assert self.body_timeout_s > 0
         assert self.requests_max > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListenOptions:
+    """Bounds of the listener. What exceeds them is closed or refused."""
+
+    connections_max: int = 2_000
+    head_bytes_max: int = 32 * 1024
+    """The request line and the headers."""
+    head_timeout_s: float = 10.0
+    """From the connection, or the first byte of a request, to the end of its headers."""
+    keep_alive_s: float = 75.0
+    """How long a connection may rest between requests, or not take what is sent."""
+    backlog: int = 1024
+
+    def __post_init__(self) -> None:
+        assert self.connections_max > 0
+        assert self.head_bytes_max > 0
+        assert self.head_timeout_s > 0
+        assert self.keep_alive_s > 0
+        assert self.backlog > 0

@@ -1,53 +1,35 @@
 """Opens the API's port, inside the running loop, and closes it gracefully.
 
-Strategy: uvicorn's connections on a listener of our own. uvicorn's server would take the signals,
-end the process when the port is taken, and wake ten times a second to look whether it should
-stop; start and stop are the caller's here, as for every other part of the service.
+Strategy: start and stop are the caller's, as for every other part of the service: no signals, no
+process that ends when the port is taken.
 
-Not here: the operations (app.py), bounds on connections (connections.py).
+Not here: the operations (app.py), parsing and bounds of connections (connections.py).
 """
 
 import asyncio
 import ssl
-from dataclasses import dataclass
-from typing import Any
 
-from uvicorn import Config
-from uvicorn.server import ServerState
-
-from mobilesync.api.app import AsgiApp, Receive, Scope, Send
-from mobilesync.api.connections import bounded
+from mobilesync.api.connections import Connections
+from mobilesync.api.incoming import Answers
+from mobilesync.api.options import ListenOptions
 
 TLS_HANDSHAKE_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class ListenOptions:
-    """Bounds of the listener. What exceeds them is closed or refused."""
-
-    connections_max: int = 2_000
-    head_bytes_max: int = 32 * 1024
-    """The request line and the headers."""
-    head_timeout_s: float = 10.0
-    """From the connection, or the first byte of a request, to the end of its headers."""
-    keep_alive_s: int = 75
-    """How long a connection may rest between requests."""
-    backlog: int = 1024
+FLUSH_STEP_S = 0.01
 
 
 class ApiServer:
     """A listener. Made by `serve_api`."""
 
-    def __init__(self, listener: asyncio.Server, state: ServerState) -> None:
+    def __init__(self, listener: asyncio.Server, connections: Connections) -> None:
         self._listener = listener
-        self._state = state
+        self._connections = connections
         self.port: int = listener.sockets[0].getsockname()[1]
         """Of use when 0 was asked for."""
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self._state.connections)
+        return len(self._connections.open)
 
     async def stop(self, grace_s: float) -> None:
         """Accept nothing more, let requests under way finish for `grace_s`, then end them.
@@ -55,12 +37,16 @@ class ApiServer:
         Those get no answer, as after a cut: the message id makes trying again safe.
         """
         self._listener.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
+        self._connections.end()
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + grace_s
         late: set[asyncio.Task[None]] = set()
-        if self._state.tasks:
-            _, late = await asyncio.wait(set(self._state.tasks), timeout=grace_s)
-        for connection in list(self._state.connections):
+        tasks = self._connections.tasks
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace_s)
+        while self._connections.unsent() and loop.time() < end_s:  # noqa: ASYNC110 - at the end
+            await asyncio.sleep(FLUSH_STEP_S)
+        for connection in list(self._connections.open):
             connection.transport.abort()
         # The connections take note in this turn of the loop, and so write no answer.
         await asyncio.sleep(0)
@@ -71,7 +57,7 @@ class ApiServer:
 
 
 async def serve_api(
-    app: AsgiApp,
+    api: Answers,
     host: str,
     port: int,
     *,
@@ -83,45 +69,14 @@ async def serve_api(
     Raises OSError when the address cannot be used.
     """
     chosen = options or ListenOptions()
-    connection = bounded(
-        connections_max=chosen.connections_max,
-        head_bytes_max=chosen.head_bytes_max,
-        head_timeout_s=chosen.head_timeout_s,
-    )
-    config = Config(
-        _ended_quietly(app),
-        http=connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=chosen.keep_alive_s,
-    )
-    config.load()
-    state = ServerState()
-    app_state: dict[str, Any] = {}
     loop = asyncio.get_running_loop()
+    connections = Connections(api, chosen, loop)
     listener = await loop.create_server(
-        lambda: connection(config, state, app_state, loop),
+        connections.make,
         host,
         port,
         ssl=tls,
         backlog=chosen.backlog,
         ssl_handshake_timeout=TLS_HANDSHAKE_TIMEOUT_S if tls else None,
     )
-    return ApiServer(listener, state)
-
-
-def _ended_quietly(app: AsgiApp) -> AsgiApp:
-    """`app`, whose being cancelled is no fault to be logged."""
-
-    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await app(scope, receive, send)
-        except asyncio.CancelledError:
-            return
-
-    return quiet
+    return ApiServer(listener, connections)

@@ -1,6 +1,6 @@
 """The server's log: one line for each thing that happens, for people or for machines.
 
-Strategy: structlog everywhere, to standard error. Other libraries' lines (uvicorn's) come in the
+Strategy: structlog everywhere, to standard error. Other libraries' lines come in the
 same form. Names of fields that could hold a secret are struck out as a last defence: the rule that
 neither secrets, tokens nor payloads are logged is kept where lines are written.
 """
@@ -49,8 +49,6 @@ def set_up_logs(
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
-    # It warns of each piece of garbage that a stranger sends, and advises what does not apply here.
-    logging.getLogger("uvicorn.error").setLevel(max(threshold, logging.ERROR))
 
 
 class _Lossy(io.TextIOBase):
