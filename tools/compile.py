@@ -34,6 +34,7 @@ MODULES = (
     "engine/configs.py",
     "engine/feed.py",
     "engine/metrics.py",
+    "engine/outcomes.py",
     "engine/publisher.py",
     "engine/pump.py",
     "engine/session.py",
