@@ -112,7 +112,7 @@ SECTIONS = (
         "Storm: all reconnect at once",
         "All devices have been connected once, so that the server knows them. While they are away,"
         " oplogs are published for each. Then all connect at once, with full TLS handshakes; the"
-        " clock stops when the last has everything and has acked it. A server that does not take the"
+        " clock stops when the last has everything and has acked it. A server that does not take"
         " connections as fast as they come has its backlog overflow, and whom it drops TCP lets try"
         " again after one, three, seven seconds, and longer: then neither processor is busy.",
         (
