@@ -5,7 +5,7 @@ verify the key, check path, query and body by the operation's row, call its hand
 error on that road ends in the one error shape. A framework's layers would cost a third of the
 time of a publish and decide nothing that the rows do not (36 against 23 µs).
 
-Not here: the operations (routes.py lists them), parsing and sockets (connections.py).
+Not here: the operations (routes.py lists them), parsing (parser.py), sockets (connections.py).
 
 Invariants:
 - every answer has an X-Request-Id, every error the one shape;
@@ -44,7 +44,6 @@ UNREAD_DIGITS_MAX = 5
 """A refused body below 100 kB is left to the server to skip, so that the connection lives on."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADERS = b"\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nx-request-id: "
-_JSON_HEADERS = b"\r\ncontent-type: application/json\r\ncontent-length: "
 
 
 def create_api(service: Service, keys: ApiKeys, options: ApiOptions | None = None) -> "Api":
@@ -79,7 +78,8 @@ class Api:
         self._active = 0
         self._count = 0
         self._date_s = -1
-        self._head = b""
+        self._common = b""
+        """Headers of every answer, up to the request's id."""
         # Bound once: what a lazy logger does for each line takes longer than to refuse the line.
         self._log: Any = structlog.get_logger("mobilesync.access").bind()
         self._logs_all = options.access_log and self._log.is_enabled_for(logging.INFO)
@@ -121,22 +121,14 @@ class Api:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             return self._refusal(incoming, exchange, error)
-        # Nobody has read it: reading on, for the next request's sake, would never end.
-        close = not exchange.body_bytes and _announces_much(incoming.headers)
         if isinstance(value, Text):
-            head = self._typed_head(exchange, value.content_type, len(value.body))
-            return Answer(operation.status, head, value.body, close)
-        if operation.answer is None:
-            head = b"%b%b\r\n" % (self._common_head(), exchange.request_id.encode())
-            return Answer(operation.status, head, b"", close)
-        body = msgspec.json.encode(value)
-        head = b"%b%b%b%d\r\n" % (
-            self._common_head(),
-            exchange.request_id.encode(),
-            _JSON_HEADERS,
-            len(body),
-        )
-        return Answer(operation.status, head, body, close)
+            head, body = self._typed_head(exchange, value.content_type, value.body), value.body
+        elif operation.answer is None:
+            head, body = self._head(exchange) + b"\r\n", b""
+        else:
+            body = msgspec.json.encode(value)
+            head = self._typed_head(exchange, JSON, body)
+        return Answer(operation.status, head, body, _is_unread(incoming, exchange))
 
     async def _request(
         self,
@@ -183,8 +175,8 @@ class Api:
         if exchange.operation is not None:
             form = exchange.operation.error_form
         body = msgspec.json.encode(form(refused.body))
-        head = self._typed_head(exchange, JSON, len(body))
-        close = not exchange.body_bytes and _announces_much(incoming.headers)
+        head = self._typed_head(exchange, JSON, body)
+        close = _is_unread(incoming, exchange)
         for name, value in refused.headers:
             if name == b"connection":
                 close = True
@@ -192,22 +184,21 @@ class Api:
                 head += b"%b: %b\r\n" % (name, value)
         return Answer(refused.status, head, body, close)
 
-    def _typed_head(self, exchange: _Exchange, content_type: str, length: int) -> bytes:
-        return b"%b%b\r\ncontent-type: %b\r\ncontent-length: %d\r\n" % (
-            self._common_head(),
-            exchange.request_id.encode(),
+    def _typed_head(self, exchange: _Exchange, content_type: str, body: bytes) -> bytes:
+        return b"%b\r\ncontent-type: %b\r\ncontent-length: %d\r\n" % (
+            self._head(exchange),
             content_type.encode(),
-            length,
+            len(body),
         )
 
-    def _common_head(self) -> bytes:
-        """Headers of every answer, up to the request's id. The date (RFC 9110 §6.6.1) is made anew
-        once a second."""
+    def _head(self, exchange: _Exchange) -> bytes:
+        """Headers of every answer, but for the last one's end. The date (RFC 9110 §6.6.1) is made
+        anew once a second."""
         now_s = self._desk.service.clock.wall_ms() // 1000
         if now_s != self._date_s:
             self._date_s = now_s
-            self._head = b"date: " + formatdate(now_s, usegmt=True).encode() + _HEADERS
-        return self._head
+            self._common = b"date: " + formatdate(now_s, usegmt=True).encode() + _HEADERS
+        return self._common + exchange.request_id.encode()
 
     def _request_id(self, headers: dict[bytes, bytes]) -> str:
         """The caller's own if it is a decent one, so that both logs agree; else a new one."""
@@ -249,7 +240,12 @@ def _openapi_operation() -> Operation[Any, Any]:
     return Operation("GET", "/openapi.json", "openapi", "This document", openapi, answer=Text)
 
 
-def _announces_much(headers: dict[bytes, bytes]) -> bool:
+def _is_unread(incoming: Incoming, exchange: _Exchange) -> bool:
+    """Whether much of a body may come that nobody has read. To read on, for the next request's
+    sake, would never end."""
+    if exchange.body_bytes:
+        return False
+    headers = incoming.headers
     length = headers.get(b"content-length", b"0")
     return b"transfer-encoding" in headers or len(length) > UNREAD_DIGITS_MAX
 

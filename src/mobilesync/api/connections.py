@@ -112,7 +112,7 @@ class Connection:
         self._held = b""
         """Not parsed yet, since too many requests wait."""
         self._queue: deque[Incoming] = deque()
-        self._parser = RequestParser(self._queue, "")
+        self._parser = RequestParser(self._queue)
         self._current: Incoming | None = None
         """The first of the queue, while the API works on it."""
         self._refusal: HttpError | None = None
@@ -137,7 +137,7 @@ class Connection:
         # A cast, because uvloop's transports are not derived from asyncio's.
         self.transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
-        self._parser = RequestParser(self._queue, str(name[0]) if isinstance(name, tuple) else "")
+        self._parser.peer = str(name[0]) if isinstance(name, tuple) else ""
         everyone = self._all.open
         everyone.add(self)
         if len(everyone) > self._options.connections_max and not self._all.make_room():

@@ -4,7 +4,7 @@ Strategy: the head is complete when a request is made; its body comes in parts, 
 anybody asks for it. So reading is a matter of a call where it can be, and of waiting where it
 must: only then the connection is told, which reads on, or bids the caller to go on sending.
 
-Not here: parsing (connections.py), what a request means (app.py), bounds of bodies (bodies.py).
+Not here: parsing (parser.py), what a request means (app.py), bounds of bodies (bodies.py).
 
 Invariants:
 - parts are kept until they are taken, or the request is over; what comes later is dropped;

@@ -34,7 +34,9 @@ class NotHttp(Exception):
 class RequestParser:
     """Parses what one connection sends, and appends requests to its queue."""
 
-    def __init__(self, queue: deque[Incoming], peer: str) -> None:
+    def __init__(self, queue: deque[Incoming]) -> None:
+        self.peer = ""
+        """The address of whoever sends; may be empty."""
         self.arriving: Incoming | None = None
         """The request whose body is not complete."""
         self.ended = False
@@ -43,7 +45,6 @@ class RequestParser:
         """Fed since a request or a part of a body came out: the size of a head, of trailers, or of
         what stands beside the sizes of chunks."""
         self._queue = queue
-        self._peer = peer
         self._target = b""
         self._fields: dict[bytes, bytes] = {}
         # The parser takes its callbacks once, so this one must exist before it.
@@ -97,7 +98,7 @@ class RequestParser:
         fields = self._fields
         headers = {name.lower(): value for name, value in fields.items()}
         fields.clear()
-        incoming = Incoming(method, self._target, headers, self._peer)
+        incoming = Incoming(method, self._target, headers, self.peer)
         last = upgrades or not parser.should_keep_alive()
         if last or b"connection" in headers:
             version = parser.get_http_version()

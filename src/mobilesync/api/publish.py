@@ -273,16 +273,19 @@ def publications_of(bodies: Sequence[PublicationBody | PlainBody]) -> list[Publi
 def publication_of(body: PublicationBody | PlainBody) -> Publication:
     """What the caller wrote, for the publisher. Raises InvalidRequest."""
     if isinstance(body, PlainBody):
-        payload = body.payload_base64
-        if payload is UNSET or body.payload is not UNSET:
-            payload = _payload(body.payload, UNSET if payload is UNSET else "", UNSET)
+        if isinstance(body.payload_base64, bytes) and body.payload is UNSET:
+            payload = body.payload_base64
+        elif isinstance(body.payload, str) and body.payload_base64 is UNSET:
+            payload = body.payload.encode()
+        else:
+            raise _not_one_payload()
         message_id = body.message_id or ""
         return Publication(biz=body.biz, target=body.target, payload=payload, message_id=message_id)
     # Field by field: half the time that a loop over them takes.
     return Publication(
         biz=body.biz,
         target=body.target,
-        payload=_payload(body.payload, body.payload_base64, body.payload_json),
+        payload=_payload(body),
         message_id=body.message_id or "",
         valid_from_ms=None if body.valid_from_ms is UNSET else body.valid_from_ms,
         valid_until_ms=None if body.valid_until_ms is UNSET else body.valid_until_ms,
@@ -300,16 +303,21 @@ def publication_of(body: PublicationBody | PlainBody) -> Publication:
     )
 
 
-def _payload(text: str | UnsetType, in_base64: str | UnsetType, in_json: Raw | UnsetType) -> bytes:
-    if (text is UNSET) + (in_base64 is UNSET) + (in_json is UNSET) != 2:
-        hint = "exactly one of payload, payload_base64, payload_json"
-        raise InvalidRequest("no payload, or more than one", field="payload", hint=hint)
-    if isinstance(in_base64, str):
-        return decode_base64(in_base64, "payload_base64")
-    if isinstance(text, str):
-        return text.encode()
-    assert isinstance(in_json, Raw)
-    return _checked(bytes(in_json))
+def _payload(body: PublicationBody) -> bytes:
+    given = (body.payload, body.payload_base64, body.payload_json)
+    if given.count(UNSET) != 2:
+        raise _not_one_payload()
+    if isinstance(body.payload, str):
+        return body.payload.encode()
+    if isinstance(body.payload_base64, str):
+        return decode_base64(body.payload_base64, "payload_base64")
+    assert isinstance(body.payload_json, Raw)
+    return _checked(bytes(body.payload_json))
+
+
+def _not_one_payload() -> InvalidRequest:
+    hint = "exactly one of payload, payload_base64, payload_json"
+    return InvalidRequest("no payload, or more than one", field="payload", hint=hint)
 
 
 def decode_base64(text: str, field: str) -> bytes:

@@ -3,7 +3,7 @@
 Strategy: start and stop are the caller's, as for every other part of the service: no signals, no
 process that ends when the port is taken.
 
-Not here: the operations (app.py), parsing and bounds of connections (connections.py).
+Not here: the operations (app.py), connections and their bounds (connections.py).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The server's log: one line for each thing that happens, for people or for machines.
 
-Strategy: structlog everywhere, to standard error. Other libraries' lines come in the
-same form. Names of fields that could hold a secret are struck out as a last defence: the rule that
+Strategy: structlog everywhere, to standard error. Other libraries' lines come in the same form.
+Names of fields that could hold a secret are struck out as a last defence: the rule that
 neither secrets, tokens nor payloads are logged is kept where lines are written.
 """
 
