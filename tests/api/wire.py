@@ -9,17 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-import uvloop
 
 from mobilesync.api.incoming import Answer, Disconnected, Incoming
 from mobilesync.api.options import ListenOptions
 from mobilesync.api.server import ApiServer, serve_api
+from tests.loops import LOOPS
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
-"""Each has ways of its own to pause, to write and to close."""
 SOON_S = 20.0
 
 

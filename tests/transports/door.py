@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 from structlog.testing import capture_logs
 
 from mobilesync.engine.apps import App, Apps, SecretKey
@@ -34,11 +33,8 @@ from mobilesync.transports.certificates import (
 )
 from mobilesync.transports.tls import TlsGateway, TlsOptions
 from tests.engine.world import PlainTokens
+from tests.loops import LOOPS
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 SOON_S = 20.0
 """More than anything here takes; only a bug waits so long."""
 FIRST_BYTE = b"\x16"

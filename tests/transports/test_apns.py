@@ -35,16 +35,11 @@ from tests.transports.apple import (
     apple_and_gateway,
     check_push,
 )
-from tests.transports.door import certificate, client_context, on_both_loops, until
+from tests.transports.door import client_context, on_both_loops, until
 from tests.transports.push_services import Reply, StoppedClock
 
 MINUTE_S = 60.0
 HASTY = ApnsOptions(line=LineOptions(timeout_s=0.3, silence_s=0.2))
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("apns"))
 
 
 # What is sent ---------------------------------------------------------------------------------

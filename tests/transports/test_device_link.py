@@ -7,15 +7,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import pytest
-
 from mobilesync.engine.session import Session
 from mobilesync.transports.certificates import CertificateFiles
 from mobilesync.transports.device_link import READS_IN_A_ROW, RECORD_BYTES, DeviceLink, Stage
 from mobilesync.transports.poller import Poller
 from tests.transports.door import (
     SOON_S,
-    certificate,
     client_context,
     on_both_loops,
     server_context,
@@ -24,11 +21,6 @@ from tests.transports.door import (
 
 LARGE = bytes(range(256)) * 8192
 """More than both sockets buffer."""
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 class Heard:

@@ -14,7 +14,7 @@ from mobilesync.transports.certificates import CertificateFiles
 from mobilesync.transports.fcm import FcmGateway, FcmOptions, load_fcm
 from mobilesync.transports.fcm_bearer import BearerOptions
 from mobilesync.transports.push_line import LineOptions
-from tests.transports.door import certificate, on_both_loops, until
+from tests.transports.door import on_both_loops, until
 from tests.transports.google import (
     BEARER_S,
     PEM,
@@ -26,11 +26,6 @@ from tests.transports.google import (
 from tests.transports.push_services import Reply, StoppedClock, json_reply
 
 HASTY = FcmOptions(line=LineOptions(timeout_s=0.3, silence_s=0.2))
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("fcm"))
 
 
 # What is sent ---------------------------------------------------------------------------------

@@ -16,16 +16,11 @@ from mobilesync.engine.push_gateway import WakeOutcome, WakeResult
 from mobilesync.transports.certificates import CertificateFiles
 from mobilesync.transports.fcm_bearer import BearerOptions, Bearers, read_service_account
 from mobilesync.transports.push_line import LineOptions, PushLine
-from tests.transports.door import certificate, client_context, on_both_loops, until
+from tests.transports.door import client_context, on_both_loops, until
 from tests.transports.google import BEARER_S, EMAIL, PEM, PROJECT, Google, account
 from tests.transports.push_services import Reply, json_reply, served, service_tls
 
 HASTY = LineOptions(timeout_s=0.3, silence_s=0.2)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("bearer"))
 
 
 @asynccontextmanager

@@ -5,17 +5,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from mobilesync.transports.certificates import CertificateFiles
 from mobilesync.transports.lobby import Guest, Lobby
 from mobilesync.transports.poller import Poller
-from tests.transports.door import certificate, on_both_loops, until
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("tls"))
+from tests.transports.door import on_both_loops, until
 
 
 class House:

@@ -9,12 +9,7 @@ import pytest
 
 from mobilesync.transports.certificates import CertificateFiles
 from mobilesync.transports.poller import EVENTS_MAX, READABLE, WRITABLE, Poller
-from tests.transports.door import certificate, on_both_loops, until
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("tls"))
+from tests.transports.door import on_both_loops, until
 
 
 class Heard:

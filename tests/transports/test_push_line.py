@@ -20,7 +20,7 @@ from mobilesync.transports.push_line import (
     hinted,
     word,
 )
-from tests.transports.door import certificate, client_context, on_both_loops, until
+from tests.transports.door import client_context, on_both_loops, until
 from tests.transports.push_services import (
     Call,
     Http1Service,
@@ -30,11 +30,6 @@ from tests.transports.push_services import (
     served,
     service_tls,
 )
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("push"))
 
 
 class Post:

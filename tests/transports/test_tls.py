@@ -20,9 +20,9 @@ from mobilesync.transports.certificates import (
     CertificateFiles,
 )
 from mobilesync.transports.tls import TlsGateway, TlsOptions
+from tests.loops import LOOPS
 from tests.transports.door import (
     FIRST_BYTE,
-    LOOPS,
     Door,
     Phone,
     certificate,
@@ -33,12 +33,6 @@ from tests.transports.door import (
     server_context,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("tls"))
-
 
 # Devices --------------------------------------------------------------------------------------
 

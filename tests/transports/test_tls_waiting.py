@@ -10,17 +10,11 @@ from mobilesync.transports.device_link import DeviceLink
 from tests.transports.door import (
     FIRST_BYTE,
     SOON_S,
-    certificate,
     client_hello,
     on_both_loops,
     open_door,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
-    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 @on_both_loops
